@@ -13,9 +13,14 @@
  * end to end and a reader can step over a type it does not know.
  */
 
-#define RECORD_LAYOUT_VERSION 1
-#define RECORD_PATH_BYTES 256
-#define RECORD_COMM_BYTES 16
+/* Constants are enums, not macros: only so do they reach the BTF, and from there the generated readers. */
+enum record_constant {
+	RECORD_LAYOUT_VERSION = 1,
+	RECORD_PATH_BYTES = 256,
+	RECORD_COMM_BYTES = 16,
+	BATCH_MAGIC = 0x3154534e, /* "NST1" */
+	DROP_SLOTS = 16, /* slots of the per-cpu drop counters */
+};
 
 enum record_type {
 	RECORD_SOCKET = 1, /* struct socket_record */
@@ -33,14 +38,16 @@ struct record_header {
 	__u64 time_ns;
 };
 
-/* The record comes from a snapshot iterator: it states what is, nothing happened at time_ns. */
-#define RECORD_F_SNAPSHOT (1 << 0)
-/* pid, uid, comm and cgroup_id are those of the process that owns the socket, taken in its own context. */
-#define RECORD_F_OWNER (1 << 1)
-/* path holds only the last part of a longer path. */
-#define RECORD_F_PATH_CUT (1 << 2)
-/* The socket is bound to a port that the process asked for (SOCK_BINDPORT_LOCK). */
-#define RECORD_F_PORT_ASKED (1 << 3)
+enum record_flag {
+	/* The record comes from a snapshot iterator: it states what is, nothing happened at time_ns. */
+	RECORD_F_SNAPSHOT = 1 << 0,
+	/* pid, uid, comm and cgroup_id are those of the owning process, taken in its own context. */
+	RECORD_F_OWNER = 1 << 1,
+	/* path holds only the last part of a longer path. */
+	RECORD_F_PATH_CUT = 1 << 2,
+	/* The socket is bound to a port that the process asked for (SOCK_BINDPORT_LOCK). */
+	RECORD_F_PORT_ASKED = 1 << 3,
+};
 
 enum socket_kind {
 	SOCKET_CONNECTING = 1, /* TCP CLOSE -> SYN_SENT; local_port is not chosen yet */
@@ -147,8 +154,6 @@ struct mark_record {
  * lost_before - (lost_before of the batch before) records were dropped by the kernel in between;
  * a jump in seq or records_before is a loss on the bus.
  */
-#define BATCH_MAGIC 0x3154534e /* "NST1" */
-
 struct batch_header {
 	__u32 magic;
 	__u16 version; /* RECORD_LAYOUT_VERSION */
@@ -162,12 +167,34 @@ struct batch_header {
 	__s64 wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC when the batch was read */
 };
 
-/* One slot of the per-cpu drop counters, and the index of a socket kind in them. */
-#define DROP_SLOTS 16
+/* The index of what was dropped in the per-cpu drop counters. */
 enum drop_slot {
 	DROP_OTHER = 0, /* process and cgroup records */
 	/* 1 … 11: socket_kind */
 	DROP_FLOWS_UNTRACKED = 12, /* datagrams of flows the flow table had no room for */
 };
+
+#ifdef __bpf__
+/* Clang leaves types that no code names out of the BTF; this pointer names them all. */
+struct record_types {
+	struct record_header header;
+	struct socket_record socket;
+	struct process_record process;
+	struct cgroup_record cgroup;
+	struct mark_record mark;
+	struct batch_header batch;
+	enum record_constant constant;
+	enum record_type type;
+	enum record_flag flag;
+	enum socket_kind socket_kind;
+	enum direction direction;
+	enum close_side close_side;
+	enum process_kind process_kind;
+	enum cgroup_kind cgroup_kind;
+	enum mark_kind mark_kind;
+	enum drop_slot drop_slot;
+};
+const struct record_types *record_types __attribute__((unused));
+#endif
 
 #endif /* NETSTATD_RECORD_H */
