@@ -1,0 +1,6 @@
+export {
+  containerOfCgroup,
+  type CgroupContainer,
+  type ContainerRuntime,
+  type PodQos,
+} from './cgroup-path.ts';

@@ -1,0 +1,80 @@
+import { readdirSync, statSync } from 'node:fs';
+import { parseMountinfo, unifiedCgroupMount } from './mountinfo.ts';
+import { ProcFs } from './procfs.ts';
+
+/** Cgroups kept; a node has at most a few thousand. */
+const CGROUPS_MAX = 65_536;
+/** A scan looks at so many directories and no more. */
+const SCAN_MAX = 32_768;
+/** Misses trigger a scan at most this often: some ids are of cgroups that are gone, and will never be found. */
+const SCAN_INTERVAL_MS = 1000;
+
+/**
+ * Paths of the cgroups of the unified hierarchy by id (the inode of their directory). Learned from kernel records
+ * as cgroups come and go, and by walking the tree for those that were there before.
+ */
+export class CgroupIndex {
+  readonly #root: string | undefined;
+  readonly #now: () => number;
+  readonly #paths = new Map<number, string>();
+  #scannedAt = -Infinity;
+  /** Paths that were dropped to stay within the bound. */
+  evicted = 0;
+
+  /** @param root mount point of the hierarchy; found in /proc/self/mountinfo when not given. */
+  constructor(
+    root = unifiedCgroupMount(parseMountinfo(new ProcFs().mountinfo())),
+    now: () => number = () => performance.now(),
+  ) {
+    this.#root = root;
+    this.#now = now;
+  }
+
+  get size(): number {
+    return this.#paths.size;
+  }
+
+  /** Path below the hierarchy's root, "/" for the root itself; undefined for an id that is not known. */
+  pathOf(id: number): string | undefined {
+    const path = this.#paths.get(id);
+    if (path !== undefined || this.#root === undefined) return path;
+    const now = this.#now();
+    if (now - this.#scannedAt < SCAN_INTERVAL_MS) return undefined;
+    this.#scannedAt = now;
+    this.#scan(this.#root);
+    return this.#paths.get(id);
+  }
+
+  learn(id: number, path: string): void {
+    if (this.#paths.size >= CGROUPS_MAX && !this.#paths.has(id)) {
+      for (const oldest of this.#paths.keys()) {
+        this.#paths.delete(oldest);
+        this.evicted++;
+        break;
+      }
+    }
+    this.#paths.set(id, path);
+  }
+
+  forget(id: number): void {
+    this.#paths.delete(id);
+  }
+
+  /** Breadth first, so that a tree beyond the bound is known in its upper levels. */
+  #scan(root: string): void {
+    const directories = [''];
+    for (let next = 0; next < directories.length && next < SCAN_MAX; next++) {
+      const path = directories[next] ?? '';
+      try {
+        this.learn(statSync(root + path).ino, path || '/');
+        for (const entry of readdirSync(root + path, { withFileTypes: true })) {
+          if (entry.isDirectory() && directories.length < SCAN_MAX) {
+            directories.push(`${path}/${entry.name}`);
+          }
+        }
+      } catch {
+        // Removed since its parent was read.
+      }
+    }
+  }
+}
