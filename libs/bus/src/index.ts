@@ -1,0 +1,15 @@
+export type { BusLog, BusOptions, BusStats, MessageHandler, Subscription } from './bus.ts';
+export { Bus, connectBus } from './bus.ts';
+export type { BusErrorCode } from './error.ts';
+export { BusError } from './error.ts';
+export { pack } from './pack.ts';
+export type { PageLimits } from './pages.ts';
+export { retryDelayMs } from './retry.ts';
+export type { NatsServerOptions } from './server.ts';
+export { NatsServer } from './server.ts';
+export type { Subjects } from './subjects.ts';
+export { allNodes, DNS_SUBJECT, nodeToken, subjects } from './subjects.ts';
+export type { UnpackLimits } from './unpack.ts';
+export { unpack, UnpackError } from './unpack.ts';
+export type { BusAddress } from './url.ts';
+export { parseBusUrl } from './url.ts';
