@@ -1,26 +1,12 @@
 import { z } from 'zod';
+import { closeReasons, directions, lagPlaces, protocols, remoteKinds, tcpStates } from './names.ts';
+import type { EventType, NetstatdEvent } from './types.ts';
 
 /**
  * What an event is: the one definition of every event's fields, their units and their bounds. The types, the
  * JSON Schemas, the AsyncAPI document and docs/events.md are made from it. Objects are strict: a field that is
  * not named here is an error. A field that is optional is absent when its value is not known.
  */
-
-/** Names of the kernel's TCP states by number (include/net/tcp_states.h); number 0 is none. */
-export const tcpStates = [
-  'ESTABLISHED',
-  'SYN_SENT',
-  'SYN_RECV',
-  'FIN_WAIT1',
-  'FIN_WAIT2',
-  'TIME_WAIT',
-  'CLOSE',
-  'CLOSE_WAIT',
-  'LAST_ACK',
-  'LISTEN',
-  'CLOSING',
-  'NEW_SYN_RECV',
-] as const;
 
 const text = (description: string) => z.string().meta({ description });
 const count = (description: string, unit?: string) =>
@@ -41,7 +27,7 @@ const timestamp = z.iso.datetime({ precision: 6 }).meta({
 });
 const nodeName = text('The node on which it happened.');
 
-const protocol = z.enum(['TCP', 'UDP']).meta({ description: 'Transport protocol.' });
+const protocol = z.enum(protocols).meta({ description: 'Transport protocol.' });
 const netns = count('Inode of the network namespace.');
 const isHostNetNS = flag('Whether that network namespace is the host’s own.');
 const pid = count('Process id (thread group) in the initial pid namespace.');
@@ -64,9 +50,7 @@ const event = <T extends string, S extends z.core.$ZodLooseShape>(
 /** The other end of a connection, as far as it is known. */
 export const remoteSchema = z
   .strictObject({
-    kind: z
-      .enum(['pod', 'service', 'host', 'loopback', 'external'])
-      .meta({ description: 'What the remote address belongs to.' }),
+    kind: z.enum(remoteKinds).meta({ description: 'What the remote address belongs to.' }),
     node: text('Its node.').optional(),
     namespace: text('Its Kubernetes namespace.').optional(),
     podName: text('Its pod.').optional(),
@@ -106,7 +90,7 @@ const connectionFields = {
       'when it has been idle or its socket is gone.',
   }),
   direction: z
-    .enum(['outbound', 'inbound'])
+    .enum(directions)
     .meta({ description: 'outbound: this end connected or sent first.' })
     .optional(),
   sockCookie: count('The kernel’s socket cookie: the key of a connection on its node.'),
@@ -134,7 +118,7 @@ const connectionFields = {
   retransmits: count('Retransmitted segments.', 'segments').optional(),
   durationMicros: count('ESTABLISHED (UDP: first datagram) until now.', 'µs').optional(),
   closeReason: z
-    .enum(['local', 'remote', 'reset', 'refused', 'timeout', 'unreachable'])
+    .enum(closeReasons)
     .meta({ description: 'At CLOSE: which end closed, or why it failed.' })
     .optional(),
 };
@@ -223,7 +207,7 @@ export const eventSchemas = {
     {
       dropped: count('Events lost; absent when it cannot be known.', 'events').optional(),
       place: z
-        .enum(['kernel', 'bus', 'restart', 'client'])
+        .enum(lagPlaces)
         .meta({
           description:
             'Where: the kernel’s ring buffer, the bus, a restart of a service, or this reader’s own queue.',
@@ -232,3 +216,46 @@ export const eventSchemas = {
     },
   ),
 };
+
+/** Any event; parsing picks the schema by `type`. */
+export const eventSchema = z.discriminatedUnion('type', [
+  eventSchemas['host.info'],
+  eventSchemas['container.added'],
+  eventSchemas['container.deleted'],
+  eventSchemas['process.metainfo'],
+  eventSchemas['connection.event'],
+  eventSchemas['connection.accepted'],
+  eventSchemas['port.listening'],
+  eventSchemas['port.closed'],
+  eventSchemas['dns.answer'],
+  eventSchemas['snapshot.complete'],
+  eventSchemas['node.up'],
+  eventSchemas['node.down'],
+  eventSchemas['node.lost'],
+  eventSchemas['stream.lagged'],
+]);
+
+/** An event from outside, checked; or one line that says what is wrong with it. */
+export function parseEvent(value: unknown): { event: NetstatdEvent } | { error: string } {
+  const result = eventSchema.safeParse(value);
+  if (result.success) return { event: result.data };
+  const [issue] = result.error.issues;
+  return { error: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'no event'}` };
+}
+
+/** A JSON Schema (draft 2020-12, no `$schema`) as a plain object, e.g. for OpenAPI or AsyncAPI. */
+export type JsonSchema = Record<string, unknown>;
+
+/** The JSON Schema of a zod schema, for embedding in a document. */
+export function jsonSchema(schema: z.ZodType): JsonSchema {
+  const document: JsonSchema = { ...z.toJSONSchema(schema, { io: 'input' }) };
+  delete document.$schema;
+  return document;
+}
+
+/** The JSON Schema of every event, by its type. */
+export function eventJsonSchemas(): Record<EventType, JsonSchema> {
+  return Object.fromEntries(
+    Object.entries(eventSchemas).map(([type, schema]) => [type, jsonSchema(schema)]),
+  ) as Record<EventType, JsonSchema>;
+}

@@ -32,3 +32,24 @@ export function parseMicros(text: string): number {
     Date.parse(`${match[1] ?? ''}Z`) * 1000 + Number((match[2] ?? '').padEnd(6, '0').slice(0, 6))
   );
 }
+
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\\]/gu;
+
+/**
+ * Text from outside made fit for a terminal or a message: control characters, line breaks, invisible and
+ * direction-changing characters, lone surrogates and the backslash itself become escapes (`\x1b`, `\u{202e}`,
+ * `\\`), so that the result is one line, shows all there is, and can be undone.
+ */
+export function printable(text: string): string {
+  return text.replace(UNPRINTABLE, (character) => {
+    if (character === '\\') return '\\\\';
+    const code = (character.codePointAt(0) ?? 0).toString(16);
+    return code.length <= 2 ? `\\x${code.padStart(2, '0')}` : `\\u{${code}}`;
+  });
+}
+
+/** `printable` text of at most `length` characters (and an ellipsis), for error messages. */
+export function shorten(text: string, length = 64): string {
+  const start = printable(text.slice(0, length + 1));
+  return start.length > length ? `${start.slice(0, length)}…` : start;
+}

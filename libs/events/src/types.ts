@@ -1,5 +1,6 @@
 import type { z } from 'zod';
-import type { eventSchemas, remoteSchema, tcpStates } from './schemas.ts';
+import type { tcpStates } from './names.ts';
+import type { eventSchemas, remoteSchema } from './schemas.ts';
 
 /** The types of the events, inferred from their schemas; units and meanings are described there. */
 
