@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef NETSTATD_TCP_H
+#define NETSTATD_TCP_H
+
+/*
+ * TCP by its state machine. Ownership is taken only in the two transitions that a process makes itself,
+ * CLOSE -> SYN_SENT (connect) and CLOSE -> LISTEN; every other one may run in softirq on behalf of anybody.
+ */
+
+#include "address.h"
+#include "emit.h"
+#include "owner.h"
+
+static __always_inline struct socket_memory *tcp_memory(struct sock *sk, bool create)
+{
+	return bpf_sk_storage_get(&socket_memories, sk, NULL, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+}
+
+/* Payload bytes received: tcp_rcv_nxt_update() counts the FIN as one, and tcp_fin() sets SOCK_DONE. */
+static __always_inline u64 tcp_bytes_received(struct tcp_sock *tp)
+{
+	u64 bytes = tp->bytes_received;
+	bool fin = tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags & (1UL << SOCK_DONE);
+
+	return fin && bytes ? bytes - 1 : bytes;
+}
+
+/*
+ * Writes what the socket itself knows into a zeroed record. cgroup_id is the socket's: an owner's, if there is
+ * one, goes over it afterwards. inet_sport outlives skc_num, which is 0 again at CLOSE.
+ */
+static __always_inline void tcp_to_record(struct socket_record *record, struct sock *sk, struct tcp_sock *tp)
+{
+	record->cookie = bpf_get_socket_cookie(sk);
+	record->cgroup_id = sk->sk_cgrp_data.cgroup->kn->id;
+	record->uid = sk->sk_uid.val;
+	record->netns = sk->__sk_common.skc_net.net->ns.inum;
+	record->local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
+	record->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
+	record->protocol = IPPROTO_TCP;
+	record->state = sk->__sk_common.skc_state;
+	address_to_record(record, sk);
+}
+
+static __always_inline void tcp_counts_to_record(struct socket_record *record, struct tcp_sock *tp)
+{
+	record->bytes_sent = tp->bytes_sent - tp->bytes_retrans;
+	record->bytes_received = tcp_bytes_received(tp);
+	record->rtt_us = tp->srtt_us >> 3;
+	record->retransmits = tp->total_retrans;
+}
+
+static __always_inline void tcp_memory_to_record(struct socket_record *record, const struct socket_memory *memory)
+{
+	record->direction = memory->direction;
+	record->handshake_us = memory->handshake_us;
+	record->close_side = memory->close_side;
+	owner_to_record(record, &memory->owner);
+}
+
+static __always_inline void tcp_forget_owner(struct socket_memory *memory)
+{
+	__builtin_memset(&memory->owner, 0, sizeof(memory->owner));
+}
+
+static __always_inline void tcp_emit(struct sock *sk, struct tcp_sock *tp, const struct socket_memory *memory,
+				     u8 kind, u8 state, u64 now)
+{
+	struct socket_record *record = emit_socket(kind, 0, now);
+
+	if (!record)
+		return;
+	tcp_to_record(record, sk, tp);
+	record->state = state;
+	if (memory)
+		tcp_memory_to_record(record, memory);
+	if (kind == SOCKET_LISTENING || kind == SOCKET_UNLISTENED)
+		record->direction = DIRECTION_UNKNOWN; /* the memory holds that of its children */
+	if (kind == SOCKET_ESTABLISHED)
+		record->rtt_us = tp->srtt_us >> 3;
+	emit_submit(record, now);
+}
+
+/* connect() in its own process: the port is not chosen yet, but the peer and the owner are known. */
+static __always_inline void tcp_connecting(struct sock *sk, struct tcp_sock *tp, u64 now)
+{
+	struct socket_memory *memory = tcp_memory(sk, true);
+
+	if (memory) {
+		owner_of_current(&memory->owner);
+		memory->since_ns = now;
+		memory->handshake_us = 0;
+		memory->direction = DIRECTION_OUTBOUND;
+		memory->close_side = CLOSE_UNKNOWN;
+	}
+	tcp_emit(sk, tp, memory, SOCKET_CONNECTING, TCP_SYN_SENT, now);
+}
+
+static __always_inline void tcp_listening(struct sock *sk, struct tcp_sock *tp, u64 now)
+{
+	struct socket_memory *memory = tcp_memory(sk, true);
+
+	if (memory) {
+		owner_of_current(&memory->owner);
+		memory->since_ns = 0;
+		memory->direction = DIRECTION_INBOUND;
+		memory->close_side = CLOSE_UNKNOWN;
+	}
+	tcp_emit(sk, tp, memory, SOCKET_LISTENING, TCP_LISTEN, now);
+}
+
+/*
+ * A child of a listener comes here from SYN_RECV with the listener's memory: nobody owns it before accept().
+ * A child that has none (its listener is unknown) gets its own; so does a socket older than the collector.
+ */
+static __always_inline void tcp_established(struct sock *sk, struct tcp_sock *tp, u8 from, u64 now)
+{
+	struct socket_memory *memory = tcp_memory(sk, true);
+
+	if (memory) {
+		if (from == TCP_SYN_SENT) {
+			memory->direction = DIRECTION_OUTBOUND;
+		} else if (memory->direction != DIRECTION_OUTBOUND) { /* else: both ends connected at once */
+			tcp_forget_owner(memory);
+			memory->since_ns = 0;
+			if (sk->sk_max_ack_backlog) /* every child copies it from its listener */
+				memory->direction = DIRECTION_INBOUND;
+		}
+		if (memory->since_ns)
+			memory->handshake_us = (now - memory->since_ns) / 1000;
+		memory->since_ns = now;
+	}
+	tcp_emit(sk, tp, memory, SOCKET_ESTABLISHED, TCP_ESTABLISHED, now);
+}
+
+/* The first FIN decides who closed. */
+static __always_inline void tcp_closing(struct sock *sk, u8 side)
+{
+	struct socket_memory *memory = tcp_memory(sk, false);
+
+	if (memory && memory->close_side == CLOSE_UNKNOWN)
+		memory->close_side = side;
+}
+
+/*
+ * A reset of our own (SO_LINGER 0, close with unread data) reaches CLOSE without sk_err, straight from a state
+ * in which a connection is open. One from the peer, a timeout or an ICMP error has set sk_err.
+ */
+static __always_inline void tcp_end_to_record(struct socket_record *record, struct sock *sk, u8 from)
+{
+	bool open = from == TCP_ESTABLISHED || from == TCP_CLOSE_WAIT;
+
+	record->error = sk->sk_err == EPIPE ? ECONNRESET : sk->sk_err; /* tcp_reset() in CLOSE_WAIT */
+	if (record->close_side == CLOSE_UNKNOWN && (record->error == ECONNRESET || record->error == ECONNREFUSED))
+		record->close_side = CLOSE_REMOTE;
+	if (!record->error && open)
+		record->error = ECONNRESET;
+	if (record->close_side == CLOSE_UNKNOWN && (open || from == TCP_SYN_SENT) &&
+	    (!sk->sk_err || sk->sk_err == ECONNABORTED))
+		record->close_side = CLOSE_LOCAL;
+}
+
+static __always_inline void tcp_closed(struct sock *sk, struct tcp_sock *tp, u8 from, u64 now)
+{
+	struct socket_memory *memory = tcp_memory(sk, false);
+	struct socket_record *record;
+
+	/* A child that never was established: its listener's memory, and nobody heard of it. */
+	if (from == TCP_SYN_RECV && !(memory && memory->direction == DIRECTION_OUTBOUND))
+		return;
+	record = emit_socket(SOCKET_CLOSED, 0, now);
+	if (!record)
+		return;
+	tcp_to_record(record, sk, tp);
+	record->state = TCP_CLOSE;
+	tcp_counts_to_record(record, tp);
+	if (memory) {
+		tcp_memory_to_record(record, memory);
+		if (memory->since_ns && from != TCP_SYN_SENT && from != TCP_SYN_RECV)
+			record->duration_ns = now - memory->since_ns;
+	}
+	tcp_end_to_record(record, sk, from);
+	emit_submit(record, now);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
+{
+	struct tcp_sock *tp;
+	u64 now;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	switch (to) {
+	case TCP_FIN_WAIT1:
+		tcp_closing(sk, CLOSE_LOCAL);
+		return 0;
+	case TCP_CLOSE_WAIT:
+		tcp_closing(sk, CLOSE_REMOTE);
+		return 0;
+	case TCP_SYN_SENT:
+	case TCP_LISTEN:
+	case TCP_ESTABLISHED:
+		break;
+	case TCP_CLOSE:
+		if (from == TCP_CLOSE)
+			return 0;
+		break;
+	default:
+		return 0;
+	}
+	if (address_is_unwanted(sk))
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (to == TCP_SYN_SENT)
+		tcp_connecting(sk, tp, now);
+	else if (to == TCP_LISTEN)
+		tcp_listening(sk, tp, now);
+	else if (to == TCP_ESTABLISHED)
+		tcp_established(sk, tp, from, now);
+	else if (from == TCP_LISTEN)
+		tcp_emit(sk, tp, tcp_memory(sk, false), SOCKET_UNLISTENED, TCP_CLOSE, now);
+	else
+		tcp_closed(sk, tp, from, now);
+	return 0;
+}
+
+#endif /* NETSTATD_TCP_H */
