@@ -1,0 +1,17 @@
+export type { StreamBus } from './bus.ts';
+export type { BatchFeedOptions, FeedCounters } from './feed.ts';
+export { BatchFeed } from './feed.ts';
+export type { FollowerCounters, FollowerOptions, SnapshotComplete } from './follower.ts';
+export { Follower } from './follower.ts';
+export type { Batch, Page } from './message.ts';
+export { MessageError, readBatch, readPage } from './message.ts';
+export type { StreamPublisherCounters, StreamPublisherOptions } from './publisher.ts';
+export { StreamPublisher } from './publisher.ts';
+export type { SnapshotOptions, SnapshotQuery } from './request-snapshot.ts';
+export { requestSnapshot } from './request-snapshot.ts';
+export type { Gap } from './sequence.ts';
+export type { SnapshotSource } from './snapshot-responder.ts';
+export type { BoardChange, BoardEntry, StatusBoardOptions } from './status-board.ts';
+export { StatusBoard } from './status-board.ts';
+export type { OwnStatus, StatusPublisherOptions } from './status-publisher.ts';
+export { StatusPublisher } from './status-publisher.ts';
