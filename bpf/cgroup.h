@@ -10,7 +10,7 @@
 
 #define CGROUP_PATH_BYTES 1024 /* TRACE_CGROUP_PATH_LEN in kernel/cgroup */
 
-/* The whole path, before its last part is taken. Used within one run of a program only. */
+/* The whole path, to see how long it is. Used within one run of a program only. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

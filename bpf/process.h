@@ -138,8 +138,8 @@ int BPF_PROG(process_executed, struct task_struct *task)
 	u64 now = bpf_ktime_get_ns();
 	struct process_record *record = process_full(SCRATCH_EXEC, PROCESS_EXECUTED, 0, now, task);
 
-	if (record && bpf_ringbuf_output(&records, record, sizeof(*record), emit_wakeup(now)))
-		emit_count_drop(DROP_OTHER);
+	if (record)
+		emit_copy(&record->header, sizeof(*record), DROP_OTHER);
 	return 0;
 }
 

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef NETSTATD_UDP_OWNER_H
+#define NETSTATD_UDP_OWNER_H
+
+/*
+ * Who owns a UDP socket, and where it is bound: hooks that run in the process that uses the socket. They only
+ * look: each lets the call pass unchanged.
+ */
+#include "address.h"
+#include "emit.h"
+#include "owner.h"
+
+#define CGROUP_PASS 1
+
+struct flow_key {
+	u64 cookie;
+	u32 address[4]; /* the peer's; IPv4: the first word */
+	u16 port; /* the peer's, host order */
+	u16 family;
+	u32 zero;
+};
+
+struct flow {
+	u64 opened_ns;
+	u64 last_ns; /* of the last datagram, by the coarse clock */
+	u64 bytes_sent; /* payload */
+	u64 bytes_received;
+	struct owner owner; /* of the socket, when the flow was opened */
+	u32 netns;
+	u32 uid;
+	u32 local_address[4];
+	u16 local_port; /* host order */
+	u8 direction; /* enum direction, by the first datagram */
+	u8 zero[5];
+};
+
+/*
+ * Flows that are not idle. Inserted at the first datagram, removed at the socket's release and by sweep_flows.
+ * When it is full, datagrams of further flows are counted in `drops`. The collector sets its size.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct flow_key);
+	__type(value, struct flow);
+} flows SEC(".maps");
+
+/*
+ * Time of release of sockets that had several flows, by cookie. Inserted at release, removed by sweep_flows.
+ * When it is full the flows end by being idle.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, u64);
+} released_sockets SEC(".maps");
+
+struct udp_memory {
+	struct owner owner;
+	u64 cookie;
+	u32 netns;
+	u32 uid;
+	struct flow_key last_flow;
+	u32 flows; /* opened so far */
+	u32 bound_address[4];
+	u16 bound_port;
+	u8 bound_family; /* 0: not bound by its process, or connected */
+	u8 port_asked;
+	u8 released;
+	u8 zero[7];
+};
+
+/* Memory of each UDP socket. Created and updated by the hooks below, freed by the kernel with the socket. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct udp_memory);
+} udp_memories SEC(".maps");
+
+/* What becomes true of a socket when the current process uses it. */
+static __always_inline void udp_used(struct udp_memory *memory)
+{
+	if (memory && memory->owner.pid != bpf_get_current_pid_tgid() >> 32)
+		owner_of_current(&memory->owner);
+}
+
+/* A bound socket as a record; `memory` says where. */
+static __always_inline void udp_emit_bound(u8 kind, const struct udp_memory *memory, u64 now)
+{
+	u16 flags = memory->port_asked ? RECORD_F_PORT_ASKED : 0;
+	struct socket_record *record;
+
+	if (!option_loopback && (memory->bound_family == AF_INET ?
+					 address4_is_loopback(memory->bound_address[0]) :
+					 address6_is_loopback(memory->bound_address)))
+		return;
+	record = emit_socket(kind, flags, now);
+	if (!record)
+		return;
+	record->cookie = memory->cookie;
+	record->netns = memory->netns;
+	record->uid = memory->uid;
+	record->local_port = memory->bound_port;
+	__builtin_memcpy(record->local_address, memory->bound_address, 16);
+	record->family = memory->bound_family;
+	record->protocol = IPPROTO_UDP;
+	owner_to_record(record, &memory->owner);
+	emit_submit(record, now);
+}
+
+static __always_inline void udp_unbound(struct udp_memory *memory, u64 now)
+{
+	if (!memory->bound_family)
+		return;
+	udp_emit_bound(SOCKET_UNBOUND, memory, now);
+	memory->bound_family = 0;
+}
+
+SEC("cgroup/sock_create")
+int udp_sock_create(struct bpf_sock *ctx)
+{
+	struct udp_memory *memory;
+
+	if (ctx->protocol != IPPROTO_UDP || ctx->type != SOCK_DGRAM)
+		return CGROUP_PASS;
+	memory = bpf_sk_storage_get(&udp_memories, ctx, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!memory)
+		return CGROUP_PASS;
+	memory->cookie = bpf_get_socket_cookie(ctx);
+	memory->uid = bpf_get_current_uid_gid();
+	memory->netns = BPF_CORE_READ(bpf_get_current_task_btf(), nsproxy, net_ns, ns.inum);
+	owner_of_current(&memory->owner);
+	return CGROUP_PASS;
+}
+
+static __always_inline int udp_bound(struct udp_memory *memory, u16 family, u16 port)
+{
+	udp_used(memory);
+	memory->bound_family = family;
+	memory->bound_port = port;
+	udp_emit_bound(SOCKET_BOUND, memory, bpf_ktime_get_ns());
+	return CGROUP_PASS;
+}
+
+SEC("cgroup/post_bind4")
+int udp_post_bind4(struct bpf_sock *ctx)
+{
+	struct udp_memory *memory;
+
+	if (ctx->protocol != IPPROTO_UDP)
+		return CGROUP_PASS;
+	memory = bpf_sk_storage_get(&udp_memories, ctx, NULL, 0);
+	if (!memory)
+		return CGROUP_PASS;
+	memory->bound_address[0] = ctx->src_ip4;
+	return udp_bound(memory, AF_INET, ctx->src_port);
+}
+
+SEC("cgroup/post_bind6")
+int udp_post_bind6(struct bpf_sock *ctx)
+{
+	struct udp_memory *memory;
+	u32 *address;
+
+	if (ctx->protocol != IPPROTO_UDP)
+		return CGROUP_PASS;
+	memory = bpf_sk_storage_get(&udp_memories, ctx, NULL, 0);
+	if (!memory)
+		return CGROUP_PASS;
+	address = memory->bound_address;
+	address[0] = ctx->src_ip6[0];
+	address[1] = ctx->src_ip6[1];
+	address[2] = ctx->src_ip6[2];
+	address[3] = ctx->src_ip6[3];
+	if (!address6_is_mapped(address))
+		return udp_bound(memory, AF_INET6, ctx->src_port);
+	address[0] = address[3];
+	address[1] = address[2] = address[3] = 0;
+	return udp_bound(memory, AF_INET, ctx->src_port);
+}
+
+static __always_inline struct udp_memory *udp_memory_of(struct bpf_sock_addr *ctx)
+{
+	if (ctx->protocol != IPPROTO_UDP || !ctx->sk)
+		return NULL;
+	return bpf_sk_storage_get(&udp_memories, ctx->sk, NULL, 0);
+}
+
+static __always_inline int udp_bind(struct bpf_sock_addr *ctx)
+{
+	struct udp_memory *memory = udp_memory_of(ctx);
+
+	if (memory)
+		memory->port_asked = ctx->user_port != 0;
+	return CGROUP_PASS;
+}
+
+static __always_inline int udp_connect(struct bpf_sock_addr *ctx)
+{
+	struct udp_memory *memory = udp_memory_of(ctx);
+
+	if (!memory)
+		return CGROUP_PASS;
+	udp_used(memory);
+	udp_unbound(memory, bpf_ktime_get_ns());
+	return CGROUP_PASS;
+}
+
+static __always_inline int udp_message(struct bpf_sock_addr *ctx)
+{
+	udp_used(udp_memory_of(ctx));
+	return CGROUP_PASS;
+}
+
+#define UDP_HOOK(section, name, body)                                                                          \
+	SEC("cgroup/" section) int name(struct bpf_sock_addr *ctx)                                             \
+	{                                                                                                      \
+		return body(ctx);                                                                              \
+	}
+
+UDP_HOOK("bind4", udp_bind4, udp_bind)
+UDP_HOOK("bind6", udp_bind6, udp_bind)
+UDP_HOOK("connect4", udp_connect4, udp_connect)
+UDP_HOOK("connect6", udp_connect6, udp_connect)
+UDP_HOOK("sendmsg4", udp_sendmsg4, udp_message)
+UDP_HOOK("sendmsg6", udp_sendmsg6, udp_message)
+UDP_HOOK("recvmsg4", udp_recvmsg4, udp_message)
+UDP_HOOK("recvmsg6", udp_recvmsg6, udp_message)
+
+/*
+ * Learns about a socket that is older than the collector, from the snapshot of `task`'s files. A connected one
+ * becomes a flow; which side spoke first is not known, but a port that nobody asked for is a client's.
+ */
+static __always_inline void udp_seed(struct sock *sk, struct task_struct *task)
+{
+	struct flow flow = {};
+	struct socket_record where = {};
+	struct udp_memory *memory;
+
+	memory = bpf_sk_storage_get(&udp_memories, sk, NULL, 0);
+	if (memory)
+		return;
+	memory = bpf_sk_storage_get(&udp_memories, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!memory)
+		return;
+	owner_of_task(&memory->owner, task);
+	memory->cookie = bpf_get_socket_cookie(sk);
+	memory->uid = sk->sk_uid.val;
+	memory->netns = sk->__sk_common.skc_net.net->ns.inum;
+	memory->port_asked = !!(sk->sk_userlocks & SOCK_BINDPORT_LOCK);
+	address_to_record(&where, sk);
+	if (sk->__sk_common.skc_state != TCP_ESTABLISHED) {
+		memory->bound_family = sk->__sk_common.skc_num ? where.family : 0;
+		memory->bound_port = sk->__sk_common.skc_num;
+		__builtin_memcpy(memory->bound_address, where.local_address, 16);
+		return;
+	}
+	memory->last_flow.cookie = memory->cookie;
+	__builtin_memcpy(memory->last_flow.address, where.remote_address, 16);
+	memory->last_flow.port = bpf_ntohs(sk->__sk_common.skc_dport);
+	memory->last_flow.family = where.family;
+	memory->flows = 1;
+	flow.opened_ns = bpf_ktime_get_ns();
+	flow.last_ns = flow.opened_ns;
+	flow.owner = memory->owner;
+	flow.netns = memory->netns;
+	flow.uid = memory->uid;
+	__builtin_memcpy(flow.local_address, where.local_address, 16);
+	flow.local_port = sk->__sk_common.skc_num;
+	flow.direction = memory->port_asked ? DIRECTION_UNKNOWN : DIRECTION_OUTBOUND;
+	if (!address_is_unwanted(sk))
+		bpf_map_update_elem(&flows, &memory->last_flow, &flow, BPF_NOEXIST);
+}
+
+#endif /* NETSTATD_UDP_OWNER_H */
