@@ -29,6 +29,8 @@ export class NatsServer {
   readonly #binary: string;
   readonly #config: string;
   readonly #token = randomBytes(24).toString('hex');
+  /** In the server's greeting: tells it from whatever else may answer on the port. */
+  readonly #name = `netstatd-${randomBytes(8).toString('hex')}`;
   readonly port: number;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
@@ -94,12 +96,13 @@ export class NatsServer {
       },
     );
     const deadline = Date.now() + START_TIMEOUT_MS;
-    while (!(await greets(this.port))) {
+    while (!(await greeting(this.port)).includes(this.#name)) {
       // eslint-disable-next-line @typescript-eslint/no-unnecessary-condition -- set by its exit
       if (!running || Date.now() > deadline) {
         await this.#end();
         throw new Error(`nats-server did not start on port ${this.port}: ${said.trim()}`);
       }
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
@@ -121,6 +124,7 @@ export class NatsServer {
     return [
       `host: 127.0.0.1`,
       `port: ${this.port}`,
+      `server_name: ${this.#name}`,
       `authorization { token: "${this.#token}" }`,
       `max_pending: ${MAX_PENDING_BYTES}`,
       `ping_interval: "5s"`,
@@ -159,17 +163,16 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Whether something on the port speaks first, as nats-server does with its INFO. */
-async function greets(port: number): Promise<boolean> {
+/** What a server on the port says first, as nats-server does with its INFO; empty without one. */
+async function greeting(port: number): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   const timer = setTimeout(() => socket.destroy(), 500);
-  const greeted = await new Promise<boolean>((resolve) => {
-    socket.once('data', () => resolve(true));
-    socket.once('close', () => resolve(false));
+  const said = await new Promise<string>((resolve) => {
+    socket.once('data', (bytes) => resolve(bytes.toString()));
+    socket.once('close', () => resolve(''));
     socket.once('error', () => undefined);
   });
   clearTimeout(timer);
   socket.destroy();
-  if (!greeted) await new Promise((resolve) => setTimeout(resolve, 20));
-  return greeted;
+  return said;
 }
