@@ -1,0 +1,34 @@
+/**
+ * `npm start`: installs what is missing, builds what has changed, and runs `netstatd up` with the
+ * given flags, through sudo when it is an ordinary user who starts it.
+ */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { build, root, setup } from './setup.mjs';
+import { fail, findProgram, isRoot, rootPrefix } from './system.mjs';
+
+/** Settings from the environment that sudo would otherwise take away. */
+const settings = [
+  'NODE_NAME',
+  'NATS_URL',
+  'LOG_LEVEL',
+  'STATE_DIR',
+  'CONTAINERD_SOCKET',
+  'FANOUT_SERVICE',
+];
+
+const args = process.argv.slice(2);
+const asksOnly = args.some((arg) => arg === '--help' || arg === '--version');
+
+await setup('start');
+if ((await build('start')) !== 0) fail('the build failed, see above');
+
+const prefix = asksOnly ? [] : rootPrefix(settings);
+if (!prefix) fail('netstatd needs root to load kernel programs: run npm start as root');
+// Through sudo a death signal would be lost; there, sudo itself passes signals on.
+const guard = isRoot ? [findProgram('setpriv'), '--pdeathsig', 'TERM', '--'] : [];
+const command = [...prefix, ...guard, process.execPath, join(root, 'dist', 'cli', 'main.js'), 'up'];
+const child = spawn(command[0], [...command.slice(1), ...args], { stdio: 'inherit' });
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+child.once('error', (error) => fail(error.message));
+child.once('exit', (code) => process.exit(code ?? 1));
