@@ -1,6 +1,6 @@
 import { eventFields, eventTypes } from './fields.ts';
-import type { EventRow } from './rows.ts';
-import { formatMicros } from './text.ts';
+import { rowMicros, type EventRow } from './rows.ts';
+import { formatMicros, printable } from './text.ts';
 import type { EventType } from './types.ts';
 
 /**
@@ -53,11 +53,30 @@ function objectText(value: object): string {
   return `{${text}}`;
 }
 
-const heads = new Map<EventType, string>(
-  eventTypes.map((type) => [type, `{"type":"${type}","timestamp":"`]),
-);
-const keys = new Map<EventType, readonly string[]>(
-  eventTypes.map((type) => [type, ['', ...eventFields[type].map((name) => `,"${name}":`)]]),
+/**
+ * How the rows of one type are written. Neighbouring events share many values (protocol, process, container), so
+ * the last value of each column is kept with its text: to compare is cheaper than to check and to quote again.
+ */
+interface Writer {
+  readonly head: string;
+  readonly keys: readonly string[];
+  readonly lastValues: unknown[];
+  readonly lastTexts: string[];
+}
+
+const writers = new Map<EventType, Writer>(
+  eventTypes.map((type) => {
+    const keys = ['', ...eventFields[type].map((name) => `,"${name}":`)];
+    return [
+      type,
+      {
+        head: `{"type":"${type}","timestamp":"`,
+        keys,
+        lastValues: keys.map(() => undefined),
+        lastTexts: keys.map(() => ''),
+      },
+    ];
+  }),
 );
 
 let lastNode: string | undefined;
@@ -71,17 +90,27 @@ function nodeText(nodeName: string): string {
   return lastNodeText;
 }
 
-/** The event of a row as one line of JSON, `type`, `timestamp` and `nodeName` first. */
+/**
+ * The event of a row as one line of JSON, `type`, `timestamp` and `nodeName` first.
+ * @throws {TypeError} when the row is of no known type; rows from outside go through `rowMapper` first.
+ */
 export function rowToJson(row: EventRow, nodeName: string): string {
-  const type = row[0];
-  let text = (heads.get(type) ?? '') + formatMicros(Number(row[1])) + nodeText(nodeName);
-  const names = keys.get(type) ?? [];
-  const length = Math.min(row.length, names.length);
+  const writer = writers.get(row[0]);
+  if (!writer) throw new TypeError(`unknown type of event: ${printable(row[0])}`);
+  const { keys, lastValues, lastTexts } = writer;
+  let text = writer.head + formatMicros(rowMicros(row)) + nodeText(nodeName);
+  const length = Math.min(row.length, keys.length);
   for (let index = 2; index < length; index++) {
     const value = row[index];
     if (value === undefined || value === null) continue;
-    const valueText = typeof value === 'string' ? quote(value) : jsonText(value);
-    if (valueText !== undefined) text += (names[index] ?? '') + valueText;
+    if (value !== lastValues[index]) {
+      const valueText = jsonText(value);
+      if (valueText === undefined) continue;
+      // Objects may change behind our back; what is kept must not.
+      lastValues[index] = typeof value === 'object' ? undefined : value;
+      lastTexts[index] = (keys[index] ?? '') + valueText;
+    }
+    text += lastTexts[index] ?? '';
   }
   return `${text}}`;
 }

@@ -80,6 +80,12 @@ export function trimRow(row: EventRow): EventRow {
   return row;
 }
 
+/** The time of a row in microseconds since 1970; 0 when a row from outside has none. */
+export function rowMicros(row: EventRow): number {
+  const micros = row[1];
+  return typeof micros === 'number' || typeof micros === 'bigint' ? Number(micros) : 0;
+}
+
 /** The row of an event object; its node's name is left out. */
 export function toRow(event: NetstatdEvent): EventRow {
   const { timestamp, ...fields } = event;
@@ -91,10 +97,10 @@ export function toRow(event: NetstatdEvent): EventRow {
 
 /** The event object of a row in our own column order; rows of others go through `rowMapper` first. */
 export function fromRow(row: EventRow, nodeName: string): NetstatdEvent {
-  const [type, micros] = row;
+  const type = row[0];
   const event: Record<string, unknown> = {
     type,
-    timestamp: formatMicros(Number(micros)),
+    timestamp: formatMicros(rowMicros(row)),
     nodeName,
   };
   const names = eventFields[type];
