@@ -12,6 +12,7 @@ static __always_inline struct sock *file_tcp_socket(struct task_struct *task, u3
 {
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **slots, *file = NULL;
+	struct socket *socket;
 	struct sock *sk;
 	u16 family;
 
@@ -21,7 +22,8 @@ static __always_inline struct sock *file_tcp_socket(struct task_struct *task, u3
 	bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]);
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
-	sk = BPF_CORE_READ((struct socket *)BPF_CORE_READ(file, private_data), sk);
+	socket = BPF_CORE_READ(file, private_data);
+	sk = BPF_CORE_READ(socket, sk);
 	if (!sk)
 		return NULL;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);

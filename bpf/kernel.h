@@ -335,6 +335,15 @@ struct bpf_iter__tcp {
 	u32 uid;
 };
 
+struct bpf_map;
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+};
+
 struct trace_entry {
 	unsigned short type;
 };

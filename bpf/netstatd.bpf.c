@@ -24,25 +24,4 @@
 #include "udp.h"
 #endif
 
-/*
- * libs/records is generated from the object's BTF, which holds only what the program mentions: this names the
- * whole of record.h.
- */
-struct record_layout {
-	struct socket_record socket;
-	struct process_record process;
-	struct cgroup_record cgroup;
-	struct mark_record mark;
-	struct batch_header batch;
-	enum record_type record_type;
-	enum socket_kind socket_kind;
-	enum process_kind process_kind;
-	enum cgroup_kind cgroup_kind;
-	enum mark_kind mark_kind;
-	enum direction direction;
-	enum close_side close_side;
-	enum drop_slot drop_slot;
-};
-const struct record_layout *const volatile record_layout;
-
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -123,13 +123,13 @@ static __always_inline void flow_emit(u8 kind, u64 now, const struct flow_key *k
 	emit_submit(record, now);
 }
 
+/* The time of the last sweep: precise enough to see a flow idle, and much cheaper than a clock. */
+u64 sweep_clock_ns;
+
 static __always_inline void flow_count(struct flow *flow, u32 payload, bool egress)
 {
-	u64 now = bpf_ktime_get_coarse_ns();
-
 	__sync_fetch_and_add(egress ? &flow->bytes_sent : &flow->bytes_received, payload);
-	if (flow->last_ns != now) /* ticks of some milliseconds: spares the cache line most of the time */
-		flow->last_ns = now;
+	flow->last_sweep_ns = sweep_clock_ns;
 }
 
 /* The first datagram between a socket and a peer. */
@@ -158,7 +158,7 @@ static __noinline int flow_open(struct __sk_buff *skb, const struct flow_key *ke
 		flow.uid = memory->uid;
 	}
 	flow.opened_ns = bpf_ktime_get_ns();
-	flow.last_ns = flow.opened_ns;
+	flow.last_sweep_ns = sweep_clock_ns;
 	flow.bytes_sent = egress ? datagram.payload : 0;
 	flow.bytes_received = egress ? 0 : datagram.payload;
 	__builtin_memcpy(flow.local_address, datagram.local_address, 16);
@@ -260,6 +260,7 @@ int udp_sock_release(struct bpf_sock *ctx)
 
 struct sweep {
 	u64 now;
+	u64 before; /* time of the sweep before */
 	u32 closed;
 };
 
@@ -268,7 +269,8 @@ static long sweep_flow(void *map, const struct flow_key *key, struct flow *flow,
 	u64 *released = bpf_map_lookup_elem(&released_sockets, &key->cookie);
 	struct flow_key gone;
 
-	if (!released && flow->last_ns + option_flow_idle_ns > sweep->now)
+	/* The last datagram came before the sweep after last_sweep_ns, hence not `now` but `before`. */
+	if (!released && flow->last_sweep_ns + option_flow_idle_ns > sweep->before)
 		return 0;
 	gone = *key;
 	flow_emit(FLOW_CLOSED, released ? *released : sweep->now, &gone, flow);
@@ -291,8 +293,9 @@ static long sweep_released(void *map, const u64 *cookie, u64 *released, struct s
 SEC("syscall")
 int sweep_flows(void *ctx)
 {
-	struct sweep sweep = { .now = bpf_ktime_get_ns() };
+	struct sweep sweep = { .now = bpf_ktime_get_ns(), .before = sweep_clock_ns };
 
+	sweep_clock_ns = sweep.now;
 	bpf_for_each_map_elem(&flows, sweep_flow, &sweep, 0);
 	bpf_for_each_map_elem(&released_sockets, sweep_released, &sweep, 0);
 	return sweep.closed;

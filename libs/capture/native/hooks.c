@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+#define _GNU_SOURCE
+#include "capture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+
+/* Without this one there is nothing to capture; every other program is optional. */
+#define REQUIRED_HOOK "tcp_state"
+#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
+/* Older kernels lack socket cookies and socket storage in tracing programs. */
+#define OLDEST_MAJOR 5
+#define OLDEST_MINOR 12
+
+/* libbpf explains failures only on its log: the first line of this thread's current call is kept. */
+static __thread char *log_line;
+
+static int keep_log_line(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	if (level != LIBBPF_WARN || !log_line || *log_line)
+		return 0;
+	vsnprintf(log_line, REASON_BYTES, format, arguments);
+	log_line[strcspn(log_line, "\n")] = '\0';
+	if (!strncmp(log_line, "libbpf: ", 8))
+		memmove(log_line, log_line + 8, strlen(log_line + 8) + 1);
+	return 0;
+}
+
+__attribute__((format(printf, 3, 4))) static bool fail(struct capture *capture, enum capture_failure failure,
+						       const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(capture->failure_reason, sizeof(capture->failure_reason), format, arguments);
+	va_end(arguments);
+	capture->failure = failure;
+	return false;
+}
+
+/* The capabilities the capture needs, of those this process lacks; "" when it has all. */
+static void missing_capabilities(char *names, size_t size)
+{
+	static const struct {
+		int bit;
+		const char *name;
+	} needed[] = {
+		{ CAP_BPF, "CAP_BPF" },
+		{ CAP_PERFMON, "CAP_PERFMON" },
+		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+	};
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { 0 };
+	uint64_t effective;
+	size_t used = 0;
+
+	names[0] = '\0';
+	if (syscall(SYS_capget, &header, data))
+		return;
+	effective = (uint64_t)data[1].effective << 32 | data[0].effective;
+	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
+		bool covered = needed[i].bit != CAP_NET_ADMIN && effective >> CAP_SYS_ADMIN & 1;
+
+		if (!covered && !(effective >> needed[i].bit & 1) && used < size)
+			used += snprintf(names + used, size - used, "%s%s", used ? ", " : "", needed[i].name);
+	}
+}
+
+/* What can be told before anything is loaded, so that the reason is the real one. */
+static bool check_machine(struct capture *capture, const char *object_path)
+{
+	struct utsname kernel;
+	char missing[64];
+	int major = 0, minor = 0;
+
+	if (access(object_path, R_OK))
+		return fail(capture, FAILURE_NO_OBJECT, "cannot read the BPF object %s: %s", object_path,
+			    strerror(errno));
+	if (!uname(&kernel) && sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
+	    (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)))
+		return fail(capture, FAILURE_OLD_KERNEL, "Linux %s is too old: %d.%d or newer is needed",
+			    kernel.release, OLDEST_MAJOR, OLDEST_MINOR);
+	missing_capabilities(missing, sizeof(missing));
+	if (*missing)
+		return fail(capture, FAILURE_NO_RIGHTS,
+			    "missing %s: run as root or give the process these capabilities", missing);
+	if (access(KERNEL_BTF, R_OK))
+		return fail(capture, FAILURE_NO_BTF,
+			    "%s cannot be read (%s): a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed",
+			    KERNEL_BTF, strerror(errno));
+	return true;
+}
+
+/* Sets a constant of the object before it is loaded. */
+static void set_option(struct bpf_object *object, const char *name, const void *value, size_t size)
+{
+	const struct btf *btf = bpf_object__btf(object);
+	int section = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
+	const struct btf_type *type = section > 0 ? btf__type_by_id(btf, section) : NULL;
+	const struct btf_var_secinfo *var = type ? btf_var_secinfos(type) : NULL;
+	struct bpf_map *map;
+
+	for (int i = 0; type && i < btf_vlen(type); i++, var++) {
+		const struct btf_type *variable = btf__type_by_id(btf, var->type);
+
+		if (strcmp(btf__name_by_offset(btf, variable->name_off), name) || var->size != size)
+			continue;
+		bpf_object__for_each_map(map, object) {
+			const char *suffix = strrchr(bpf_map__name(map), '.');
+			size_t length = 0;
+			/* Const in libbpf's older headers only; nothing is loaded yet, so it may change. */
+			uint8_t *data = (uint8_t *)bpf_map__initial_value(map, &length);
+
+			if (suffix && !strcmp(suffix, ".rodata") && data && var->offset + size <= length)
+				memcpy(data + var->offset, value, size);
+		}
+	}
+}
+
+static struct bpf_object *open_object(const struct capture_options *options, uint32_t ring_bytes)
+{
+	struct bpf_object *object = bpf_object__open_file(options->object_path, NULL);
+	struct bpf_map *map;
+
+	if (!object)
+		return NULL;
+	set_option(object, "option_loopback", &options->loopback, sizeof(options->loopback));
+	set_option(object, "option_udp", &options->udp, sizeof(options->udp));
+	set_option(object, "option_flow_idle_ns", &options->flow_idle_ns, sizeof(options->flow_idle_ns));
+	map = bpf_object__find_map_by_name(object, "records");
+	if (map)
+		bpf_map__set_max_entries(map, ring_bytes);
+	map = bpf_object__find_map_by_name(object, "flows");
+	if (map)
+		bpf_map__set_max_entries(map, options->flow_table_size);
+	return object;
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+	return !strncmp(text, start, strlen(start));
+}
+
+/* Asks the kernel about one program by loading it alone. */
+static bool hook_loads(struct hook *hook, const struct capture_options *options)
+{
+	const char *name = bpf_program__name(hook->program);
+	struct bpf_object *object = open_object(options, sysconf(_SC_PAGESIZE));
+	struct bpf_program *program;
+	int error;
+
+	if (!object)
+		return false;
+	bpf_object__for_each_program(program, object)
+		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
+	hook->reason[0] = '\0';
+	log_line = hook->reason;
+	error = bpf_object__load(object);
+	log_line = NULL;
+	bpf_object__close(object);
+	if (error && !hook->reason[0])
+		snprintf(hook->reason, sizeof(hook->reason), "%s", strerror(-error));
+	return !error;
+}
+
+/*
+ * Opens the object with the programs that are on, and loads it. Should the kernel refuse it whole, each program
+ * is tried alone and what fails is left out.
+ */
+static bool load(struct capture *capture, const struct capture_options *options)
+{
+	char reason[REASON_BYTES] = "";
+	int error;
+
+	for (bool probed = false;; probed = true) {
+		struct bpf_program *program;
+		size_t i = 0;
+
+		capture->object = open_object(options, options->ring_bytes);
+		if (!capture->object)
+			return fail(capture, FAILURE_LOAD, "%s is not a BPF object: %s", options->object_path,
+				    strerror(errno));
+		bpf_object__for_each_program(program, capture->object) {
+			struct hook *hook = &capture->hooks[i];
+
+			if (i++ == MAX_HOOKS)
+				return fail(capture, FAILURE_LOAD, "more than %d programs", MAX_HOOKS);
+			hook->program = program;
+			if (!probed && !options->udp && starts_with(bpf_program__name(program), "udp_"))
+				hook->state = HOOK_OFF;
+			bpf_program__set_autoload(program, hook->state == HOOK_ATTACHED);
+		}
+		capture->hook_count = i;
+		log_line = reason;
+		error = bpf_object__load(capture->object);
+		log_line = NULL;
+		if (!error)
+			return true;
+		if (probed)
+			return fail(capture, FAILURE_LOAD, "the kernel refused the BPF object: %s (%s)", reason,
+				    strerror(-error));
+		for (i = 0; i < capture->hook_count; i++) {
+			struct hook *hook = &capture->hooks[i];
+
+			if (hook->state == HOOK_OFF || hook_loads(hook, options))
+				continue;
+			hook->state = HOOK_UNSUPPORTED;
+			if (!strcmp(bpf_program__name(hook->program), REQUIRED_HOOK))
+				return fail(capture, FAILURE_LOAD, "the kernel refused " REQUIRED_HOOK ": %s",
+					    hook->reason);
+		}
+		bpf_object__close(capture->object);
+		capture->object = NULL;
+	}
+}
+
+/* The root of the default (v2) cgroup hierarchy, from mountinfo: fields 5 (mount point) and, after " - ", type. */
+static int open_cgroup_root(void)
+{
+	FILE *mounts = fopen("/proc/self/mountinfo", "re");
+	char line[4096], point[4096];
+	int fd = -1;
+
+	while (mounts && fd < 0 && fgets(line, sizeof(line), mounts)) {
+		const char *type = strstr(line, " - ");
+
+		if (type && starts_with(type, " - cgroup2 ") && sscanf(line, "%*s %*s %*s %*s %4095s", point) == 1)
+			fd = open(point, O_DIRECTORY | O_CLOEXEC);
+	}
+	if (mounts)
+		fclose(mounts);
+	return fd;
+}
+
+static void attach(struct hook *hook, int cgroup_fd)
+{
+	const char *section = bpf_program__section_name(hook->program);
+
+	errno = 0;
+	hook->reason[0] = '\0';
+	log_line = hook->reason;
+	if (!strcmp(section, "syscall")) {
+		log_line = NULL;
+		return; /* run by hand */
+	} else if (starts_with(section, "iter/")) {
+		hook->link = bpf_program__attach_iter(hook->program, NULL);
+	} else if (starts_with(section, "tp/")) {
+		hook->link = tracefs_attach(hook->program, section);
+	} else if (starts_with(section, "cgroup")) {
+		if (cgroup_fd >= 0)
+			hook->link = bpf_program__attach_cgroup(hook->program, cgroup_fd);
+		else
+			snprintf(hook->reason, sizeof(hook->reason), "no cgroup v2 hierarchy is mounted");
+	} else {
+		hook->link = bpf_program__attach(hook->program);
+	}
+	log_line = NULL;
+	if (hook->link)
+		return;
+	hook->state = errno == ENOENT || cgroup_fd < 0 ? HOOK_UNSUPPORTED : HOOK_FAILED;
+	if (!hook->reason[0])
+		snprintf(hook->reason, sizeof(hook->reason), "%s: %s", section, strerror(errno));
+}
+
+bool capture_open(struct capture *capture, const struct capture_options *options)
+{
+	int cgroup_fd;
+
+	if (!check_machine(capture, options->object_path))
+		return false;
+	libbpf_set_print(keep_log_line);
+	if (!load(capture, options))
+		return false;
+	cgroup_fd = open_cgroup_root();
+	for (size_t i = 0; i < capture->hook_count; i++)
+		if (capture->hooks[i].state == HOOK_ATTACHED)
+			attach(&capture->hooks[i], cgroup_fd);
+	if (cgroup_fd >= 0)
+		close(cgroup_fd);
+	if (!capture_hook(capture, REQUIRED_HOOK)) {
+		for (size_t i = 0; i < capture->hook_count; i++)
+			if (!strcmp(bpf_program__name(capture->hooks[i].program), REQUIRED_HOOK))
+				return fail(capture, FAILURE_LOAD, "%s", capture->hooks[i].reason);
+		return fail(capture, FAILURE_LOAD, "%s has no program " REQUIRED_HOOK, options->object_path);
+	}
+	return true;
+}
+
+void capture_close(struct capture *capture)
+{
+	for (size_t i = 0; i < capture->hook_count; i++)
+		bpf_link__destroy(capture->hooks[i].link);
+	capture->hook_count = 0;
+	bpf_object__close(capture->object);
+	capture->object = NULL;
+}
+
+struct hook *capture_hook(struct capture *capture, const char *name)
+{
+	for (size_t i = 0; i < capture->hook_count; i++)
+		if (capture->hooks[i].state == HOOK_ATTACHED &&
+		    !strcmp(bpf_program__name(capture->hooks[i].program), name))
+			return &capture->hooks[i];
+	return NULL;
+}
+
+int capture_map(struct capture *capture, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(capture->object, name);
+}
+
+bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS])
+{
+	int cpus = libbpf_num_possible_cpus(), fd = capture_map(capture, "drops");
+	uint64_t *values = cpus > 0 ? calloc(cpus, sizeof(*values)) : NULL;
+	bool complete = values && fd >= 0;
+
+	for (uint32_t slot = 0; complete && slot < DROP_SLOTS; slot++) {
+		drops[slot] = 0;
+		complete = !bpf_map_lookup_elem(fd, &slot, values);
+		for (int cpu = 0; complete && cpu < cpus; cpu++)
+			drops[slot] += values[cpu];
+	}
+	free(values);
+	return complete;
+}
+
+int capture_sweep_flows(struct capture *capture)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, run);
+	struct hook *hook = capture_hook(capture, "udp_sweep");
+	int error;
+
+	if (!hook)
+		return 0;
+	error = bpf_prog_test_run_opts(bpf_program__fd(hook->program), &run);
+	return error ? error : (int)run.retval;
+}
