@@ -1,0 +1,35 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { filterErrorText, filterParameters, parseFilter } from '@netstatd/events';
+import { CommandError, exitCodes } from '../exit.ts';
+
+/** `watch` and `log` show what happens from now on, so the opening state is never asked for. */
+const parameters = filterParameters.filter(({ name }) => name !== 'snapshot');
+
+/** Gives a command the filters of the WebSocket as flags of the same names. */
+export function addFilterFlags(command: Command): Command {
+  for (const { name, description, allowed, repeatable } of parameters) {
+    const option = new Option(`--${name} <value>`, `${description} Allowed: ${allowed}.`);
+    if (repeatable) {
+      option.argParser((value: string, before?: string[]) => [...(before ?? []), value]);
+    }
+    command.addOption(option);
+  }
+  return command;
+}
+
+/**
+ * The query of the WebSocket for the flags that were given.
+ * @throws CommandError naming the flag, its value and what is allowed.
+ */
+export function filterQuery(options: Record<string, unknown>): [string, string][] {
+  const query = parameters.flatMap(({ name }) => {
+    const given = options[name] as string | string[] | undefined;
+    return (given === undefined ? [] : [given].flat()).map((v): [string, string] => [name, v]);
+  });
+  const parsed = parseFilter(query);
+  if ('error' in parsed) {
+    throw new CommandError(`--${filterErrorText(parsed.error)}`, exitCodes.usage);
+  }
+  return query;
+}

@@ -1,0 +1,26 @@
+import { toLogLine, WATCH_HEADER, WatchLines } from '@netstatd/events';
+import type { EventType, NetstatdEvent } from '@netstatd/events';
+
+/** How a command shows events, and which it needs for that. */
+export interface Form {
+  types: readonly EventType[];
+  /** The line above all others. */
+  header?: string;
+  /** The line of an event, without its end; undefined when it makes none. */
+  line: (event: NetstatdEvent) => string | undefined;
+}
+
+/** `TIME COMM PID SADDR -> DADDR:PORT`. */
+export function watchForm(): Form {
+  const lines = new WatchLines();
+  return {
+    types: ['connection.event'],
+    header: WATCH_HEADER,
+    line: (event) => lines.line(event),
+  };
+}
+
+/** One JSON object a line. */
+export function logForm(): Form {
+  return { types: ['connection.event', 'connection.accepted'], line: toLogLine };
+}

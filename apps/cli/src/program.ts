@@ -1,0 +1,81 @@
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { netstatdVersion } from '@netstatd/service';
+import { CommandError, exitCodes } from './exit.ts';
+import { addFilterFlags } from './follow/filter-flags.ts';
+import { followEvents } from './follow/follow.ts';
+import { logForm, watchForm } from './follow/forms.ts';
+import { showStatus } from './status/status.ts';
+import { up } from './up/up.ts';
+
+const EXIT_CODES = `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by a second Ctrl+C.
+Diagnostics are on stderr, data is on stdout.`;
+
+/** Runs one command line; resolves with the exit code. */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  let code: number = exitCodes.ok;
+  const program = new Command('netstatd')
+    .description('Every connection of this machine, with its owner, live.')
+    .version(netstatdVersion)
+    .enablePositionalOptions()
+    .addHelpText('after', EXIT_CODES)
+    .showHelpAfterError('(netstatd --help lists commands, netstatd COMMAND --help its flags)')
+    .exitOverride();
+
+  // The settings of `up` are read as the services read theirs: flags, else environment, else default.
+  program
+    .command('up')
+    .description('start everything on this machine, until Ctrl+C')
+    .helpOption(false)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .passThroughOptions()
+    .argument('[settings...]')
+    .action(async (settings: string[]) => {
+      code = await up(settings);
+    });
+  for (const [name, description, form] of [
+    ['watch', 'print a line for every outgoing TCP connection, live', watchForm],
+    ['log', 'print the JSON connection log, live', logForm],
+  ] as const) {
+    addFilterFlags(program.command(name).description(description))
+      .option(
+        '--url <url>',
+        'WebSocket of a gateway',
+        webSocketUrl,
+        'ws://127.0.0.1:5280/conntrack',
+      )
+      .addHelpText('after', `\nA filter may be repeated for alternatives.${EXIT_CODES}`)
+      .action(async (options: Record<string, unknown> & { url: string }) => {
+        code = await followEvents(form(), options);
+      });
+  }
+  program
+    .command('status')
+    .description('show counters and losses of every node')
+    .option('--url <url>', 'a gateway', httpUrl, 'http://127.0.0.1:5280')
+    .option('--json', 'as the JSON that the gateway answers')
+    .addHelpText('after', EXIT_CODES)
+    .action(async (options: { url: string; json?: boolean }) => {
+      code = await showStatus(options);
+    });
+
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (error) {
+    // What commander refuses it has told already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : exitCodes.usage;
+    if (!(error instanceof CommandError)) throw error;
+    process.stderr.write(`netstatd: ${error.message}\n`);
+    return error.code;
+  }
+}
+
+const webSocketUrl = (text: string) => urlOf(text, ['ws:', 'wss:'], 'ws://host:port/conntrack');
+const httpUrl = (text: string) => urlOf(text, ['http:', 'https:'], 'http://host:port');
+
+function urlOf(text: string, protocols: string[], allowed: string): string {
+  if (URL.canParse(text) && protocols.includes(new URL(text).protocol)) return text;
+  throw new InvalidArgumentError(`Allowed: ${allowed}.`);
+}

@@ -1,0 +1,84 @@
+import { findObstacles } from './checks.ts';
+import type { Machine } from './checks.ts';
+import { upSettings } from './settings.ts';
+import type { UpSettings } from './settings.ts';
+
+const defaults = Object.fromEntries(
+  Object.entries(upSettings).map(([name, setting]) => [name, setting.default]),
+) as UpSettings;
+
+const good: Machine = {
+  platform: 'linux',
+  kernel: '6.1.0-18-amd64',
+  capabilities: (1n << 41n) - 1n,
+  exists: () => true,
+  hasProgram: () => true,
+  isFree: () => Promise.resolve(true),
+};
+
+const without = (...bits: bigint[]) =>
+  bits.reduce((caps, bit) => caps & ~(1n << bit), good.capabilities);
+
+test.each<[string, Partial<Machine>, Partial<UpSettings>, (string | RegExp)[]]>([
+  ['a good machine', {}, {}, []],
+  ['another system', { platform: 'darwin' }, {}, [/^netstatd needs Linux, this is darwin;/]],
+  ['no rights', { capabilities: 0n }, {}, [/^no rights to load BPF programs: run it as root/]],
+  ['CAP_SYS_ADMIN in place of CAP_BPF', { capabilities: without(38n, 39n) }, {}, []],
+  ['CAP_BPF in place of CAP_SYS_ADMIN', { capabilities: without(21n) }, {}, []],
+  ['no CAP_NET_ADMIN', { capabilities: without(12n) }, {}, [/^no rights/]],
+  ['an old kernel', { kernel: '5.7.19' }, {}, ['Linux 5.7.19 is too old: boot 5.8 or later']],
+  ['the oldest kernel', { kernel: '5.8.0' }, {}, []],
+  [
+    'no BTF',
+    { exists: (path) => !path.startsWith('/sys') },
+    {},
+    [/btf\/vmlinux is missing; mount/],
+  ],
+  [
+    'no bus',
+    { hasProgram: (name) => name !== 'nats-server' },
+    {},
+    [/^nats-server is not installed: apt-get install nats-server,/],
+  ],
+  [
+    'a bus elsewhere',
+    { hasProgram: (name) => name !== 'nats-server' },
+    { natsUrl: 'nats://x' },
+    [],
+  ],
+  ['no setpriv', { hasProgram: (name) => name !== 'setpriv' }, {}, [/install util-linux$/]],
+  [
+    'no build',
+    { exists: (path) => !path.endsWith('.node') },
+    {},
+    ['not built: collector/capture.node missing in /dist; run npm start'],
+  ],
+  [
+    'a taken port',
+    { isFree: (port, host) => Promise.resolve(port !== 5280 || host !== '::') },
+    {},
+    [/^port 5280 is taken by another program: .* or choose another by --gateway-port$/],
+  ],
+  [
+    'one port twice',
+    {},
+    { collectorPort: 7000, enricherPort: 7000 },
+    ['--collector-port and --enricher-port are both 7000: give one of them another'],
+  ],
+  ['any ports', { isFree: () => Promise.resolve(false) }, ports(0), []],
+  [
+    'several at once',
+    { capabilities: 0n, kernel: '4.19', hasProgram: () => false },
+    ports(0),
+    [/^no rights/, /^Linux 4.19/, /^nats-server/, /^setpriv/],
+  ],
+])('%s', async (_name, machine, settings, expected) => {
+  const found = await findObstacles({ ...defaults, ...settings }, '/dist', { ...good, ...machine });
+  expect(found).toHaveLength(expected.length);
+  expected.forEach((text, i) => expect(found[i]).toMatch(text));
+  found.forEach((line) => expect(line).not.toContain('\n'));
+});
+
+function ports(port: number): Partial<UpSettings> {
+  return { gatewayPort: port, clusterPort: port, collectorPort: port, enricherPort: port };
+}

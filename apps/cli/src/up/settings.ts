@@ -1,0 +1,62 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import {
+  choiceSetting,
+  commonSettings,
+  integerSetting,
+  portSetting,
+  switchSetting,
+  textSetting,
+} from '@netstatd/service';
+import type { SettingsOf } from '@netstatd/service';
+
+/** Root's state is gone with the next boot; a user's is where that user's programs keep theirs. */
+function defaultStateDir(): string {
+  if (process.getuid?.() === 0) return '/run/netstatd';
+  const runtime = process.env.XDG_RUNTIME_DIR;
+  return runtime ? join(runtime, 'netstatd') : join(homedir(), '.local', 'state', 'netstatd');
+}
+
+/** The settings of `netstatd up`: those of the services that one machine needs to set. */
+export const upSettings = {
+  nodeName: commonSettings.nodeName,
+  logLevel: commonSettings.logLevel,
+  natsUrl: textSetting<string | undefined>({
+    help: 'a bus that runs already; without it a private one is started',
+    default: undefined,
+    pattern: /^(nats|tls):\/\/[^\s,]+$/,
+    allowed: 'nats://host:port or tls://host:port',
+    secret: true,
+  }),
+  natsServer: textSetting({
+    help: 'the program of the private bus',
+    default: 'nats-server',
+    allowed: 'a path, or a name to be found in PATH',
+  }),
+  stateDir: textSetting({
+    help: 'where logs, endpoints.json and the private bus are kept',
+    default: defaultStateDir(),
+    pattern: /^\/[^\0]*$/,
+    allowed: 'an absolute path',
+  }),
+  source: choiceSetting({
+    help: 'where connections come from',
+    default: 'auto',
+    choices: ['auto', 'bpf'],
+  }),
+  verbose: switchSetting({ help: 'show every log line of the services', default: false }),
+  gatewayPort: portSetting({ help: 'page, REST and WebSocket of this node', default: 5280 }),
+  clusterPort: portSetting({ help: 'the same of all nodes', default: 6280 }),
+  collectorPort: portSetting({ help: 'health and metrics of the collector', default: 5281 }),
+  enricherPort: portSetting({ help: 'health and metrics of the enricher', default: 5282 }),
+  loopback: switchSetting({ help: 'see connections within this machine', default: true }),
+  udp: switchSetting({ help: 'see UDP', default: true }),
+  ringBytes: integerSetting({
+    help: 'size of the kernel ring buffer in bytes, a power of two',
+    default: 16 << 20,
+    min: 4096,
+    max: 1 << 30,
+  }),
+};
+
+export type UpSettings = SettingsOf<typeof upSettings>;
