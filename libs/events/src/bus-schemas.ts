@@ -58,6 +58,13 @@ export const snapshotRequestSchema = z
       .meta({ description: 'At most so many rows, in all pages together.' })
       .optional(),
     after: cursor.optional(),
+    pid: z
+      .int()
+      .min(1)
+      .meta({
+        description: 'Only this process, even if no connection, container or port names it.',
+      })
+      .optional(),
   })
   .meta({ title: 'snapshotRequest', description: 'Asks for the state of a node.' });
 
