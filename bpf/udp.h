@@ -158,7 +158,6 @@ static __noinline int flow_open(struct __sk_buff *skb, const struct flow_key *ke
 		flow.uid = memory->uid;
 	}
 	flow.opened_ns = bpf_ktime_get_ns();
-	flow.last_sweep_ns = sweep_clock_ns;
 	flow.bytes_sent = egress ? datagram.payload : 0;
 	flow.bytes_received = egress ? 0 : datagram.payload;
 	__builtin_memcpy(flow.local_address, datagram.local_address, 16);
@@ -267,10 +266,11 @@ struct sweep {
 static long sweep_flow(void *map, const struct flow_key *key, struct flow *flow, struct sweep *sweep)
 {
 	u64 *released = bpf_map_lookup_elem(&released_sockets, &key->cookie);
+	u64 last = flow->last_sweep_ns > flow->opened_ns ? flow->last_sweep_ns : flow->opened_ns;
 	struct flow_key gone;
 
-	/* The last datagram came before the sweep after last_sweep_ns, hence not `now` but `before`. */
-	if (!released && flow->last_sweep_ns + option_flow_idle_ns > sweep->before)
+	/* The last datagram came before the sweep that followed `last`, hence not `now` but `before`. */
+	if (!released && last + option_flow_idle_ns > sweep->before)
 		return 0;
 	gone = *key;
 	flow_emit(FLOW_CLOSED, released ? *released : sweep->now, &gone, flow);

@@ -22,7 +22,7 @@ struct flow_key {
 
 struct flow {
 	u64 opened_ns;
-	u64 last_sweep_ns; /* time of the sweep before the last datagram */
+	u64 last_sweep_ns; /* time of the sweep before the last datagram; 0: it was the first */
 	u64 bytes_sent; /* payload */
 	u64 bytes_received;
 	struct owner owner; /* of the socket, when the flow was opened */
@@ -263,7 +263,6 @@ static __always_inline void udp_seed(struct sock *sk, struct task_struct *task)
 	memory->last_flow.family = where.family;
 	memory->flows = 1;
 	flow.opened_ns = bpf_ktime_get_ns();
-	flow.last_sweep_ns = flow.opened_ns;
 	flow.owner = memory->owner;
 	flow.netns = memory->netns;
 	flow.uid = memory->uid;
