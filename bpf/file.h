@@ -32,7 +32,7 @@ static __always_inline struct sock *file_tcp_socket(struct task_struct *task, u3
 	return sk;
 }
 
-/* Writes what a socket from file_tcp_socket() knows of itself into a zeroed record; see tcp_to_record(). */
+/* Writes what a socket from file_tcp_socket() knows of itself into a zeroed record; see socket_to_record(). */
 static __always_inline void file_to_record(struct socket_record *record, struct sock *sk)
 {
 	struct sock_common *common = &sk->__sk_common;

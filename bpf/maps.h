@@ -45,7 +45,8 @@ struct socket_memory {
 	u32 handshake_us;
 	u8 direction; /* enum direction; on a listener that of its future children */
 	u8 close_side; /* enum close_side: who sent the first FIN */
-	u8 reserved[2];
+	u8 seeded; /* the owner was found by a snapshot: an older holder of the socket is a better one */
+	u8 reserved;
 };
 
 /*

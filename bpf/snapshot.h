@@ -1,1 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef NETSTATD_SNAPSHOT_H
+#define NETSTATD_SNAPSHOT_H
 
+/*
+ * What is open: every socket that a process holds a descriptor of, in all network namespaces in one pass, and
+ * with iter/tcp those of one namespace that nobody holds (not yet accepted, or closed and still sending). What
+ * the first pass learns about owners stays with the sockets.
+ */
+
+#include "tcp.h"
+#include "udp_owner.h"
+
+/* The bind bucket of a port that connect() chose, not bind(): __inet_hash_connect() */
+#define BUCKET_OF_CONNECT (-1)
+
+static __always_inline u8 snapshot_userlocks(struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
+}
+
+/*
+ * Which end opened a connection, from traces that connect() and listen() leave; unknown when they leave none.
+ * A child copies its listener's backlog and never its SOCK_BINDPORT_LOCK.
+ */
+static __always_inline u8 snapshot_direction(struct sock *sk, struct tcp_sock *tp)
+{
+	if (sk->__sk_common.skc_state == TCP_SYN_SENT || snapshot_userlocks(sk) & SOCK_BINDPORT_LOCK)
+		return DIRECTION_OUTBOUND;
+	if (sk->sk_max_ack_backlog)
+		return DIRECTION_INBOUND;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_bind_hash, fastreuse) == BUCKET_OF_CONNECT)
+		return DIRECTION_OUTBOUND;
+	return DIRECTION_UNKNOWN;
+}
+
+/*
+ * Names `task`, which holds the socket, as the owner if nobody is known, or only a younger holder: children
+ * inherit what their parents opened.
+ */
+static __always_inline void snapshot_seed_owner(struct socket_memory *memory, struct task_struct *task)
+{
+	struct owner holder;
+
+	if (memory->owner.pid && !memory->seeded)
+		return;
+	owner_of_task(&holder, task);
+	if (memory->owner.pid && memory->owner.start_ns <= holder.start_ns)
+		return;
+	memory->owner = holder;
+	memory->seeded = 1;
+}
+
+static __always_inline void snapshot_write(struct bpf_iter_meta *meta, struct socket_record *record, u8 kind)
+{
+	emit_head(&record->header, sizeof(*record), RECORD_SOCKET, kind,
+		  record->header.flags | RECORD_F_SNAPSHOT, bpf_ktime_get_ns());
+	bpf_seq_write(meta->seq, record, sizeof(*record));
+}
+
+/* The holder is NULL for a socket without a descriptor. */
+static __always_inline void snapshot_tcp_socket(struct bpf_iter_meta *meta, struct sock *sk, struct tcp_sock *tp,
+						struct task_struct *holder)
+{
+	bool listening = sk->__sk_common.skc_state == TCP_LISTEN;
+	struct socket_record record = {};
+	struct socket_memory *memory;
+
+	if (sk->__sk_common.skc_state == TCP_CLOSE || address_is_unwanted(sk))
+		return;
+	memory = socket_memory(sk, true);
+	/* A child that is not established yet still has its listener's memory. */
+	if (!memory || (sk->__sk_common.skc_state == TCP_SYN_RECV && memory->direction == DIRECTION_INBOUND))
+		return;
+	if (holder)
+		snapshot_seed_owner(memory, holder);
+	if (memory->direction == DIRECTION_UNKNOWN)
+		memory->direction = listening ? DIRECTION_INBOUND : snapshot_direction(sk, tp);
+	socket_to_record(&record, sk, IPPROTO_TCP, tcp_sport(tp));
+	tcp_counts_to_record(&record, tp);
+	socket_memory_to_record(&record, memory);
+	if (memory->since_ns && record.state != TCP_SYN_SENT)
+		record.duration_ns = bpf_ktime_get_ns() - memory->since_ns;
+	if (listening)
+		record.direction = DIRECTION_UNKNOWN;
+	snapshot_write(meta, &record, listening ? SOCKET_LISTENING : SOCKET_OPEN);
+}
+
+SEC("iter/task_file")
+int snapshot_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct tcp_sock *tp;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+	socket = bpf_sock_from_file(file);
+	if (!socket)
+		return 0;
+	sk = socket->sk;
+	if (!sk || (sk->__sk_common.skc_family != AF_INET && sk->__sk_common.skc_family != AF_INET6))
+		return 0;
+	if (sk->sk_protocol == IPPROTO_TCP) {
+		tp = bpf_skc_to_tcp_sock(sk);
+		if (tp)
+			snapshot_tcp_socket(ctx->meta, sk, tp, task);
+	} else if (sk->sk_protocol == IPPROTO_UDP && sk->sk_type == SOCK_DGRAM) {
+		udp_snapshot_socket(ctx->meta, sk, task);
+	}
+	return 0;
+}
+
+SEC("iter/tcp")
+int snapshot_namespace(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *common = ctx->sk_common;
+	struct tcp_sock *tp;
+
+	if (!common)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(common); /* NULL for requests and TIME_WAIT */
+	if (tp)
+		snapshot_tcp_socket(ctx->meta, (struct sock *)tp, tp, NULL);
+	return 0;
+}
+
+#endif /* NETSTATD_SNAPSHOT_H */

@@ -7,14 +7,8 @@
  * CLOSE -> SYN_SENT (connect) and CLOSE -> LISTEN; every other one may run in softirq on behalf of anybody.
  */
 
-#include "address.h"
 #include "emit.h"
-#include "owner.h"
-
-static __always_inline struct socket_memory *tcp_memory(struct sock *sk, bool create)
-{
-	return bpf_sk_storage_get(&socket_memories, sk, NULL, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-}
+#include "socket.h"
 
 /* Payload bytes received: tcp_rcv_nxt_update() counts the FIN as one, and tcp_fin() sets SOCK_DONE. */
 static __always_inline u64 tcp_bytes_received(struct tcp_sock *tp)
@@ -25,21 +19,9 @@ static __always_inline u64 tcp_bytes_received(struct tcp_sock *tp)
 	return fin && bytes ? bytes - 1 : bytes;
 }
 
-/*
- * Writes what the socket itself knows into a zeroed record. cgroup_id is the socket's: an owner's, if there is
- * one, goes over it afterwards. inet_sport outlives skc_num, which is 0 again at CLOSE.
- */
-static __always_inline void tcp_to_record(struct socket_record *record, struct sock *sk, struct tcp_sock *tp)
+static __always_inline u16 tcp_sport(struct tcp_sock *tp)
 {
-	record->cookie = bpf_get_socket_cookie(sk);
-	record->cgroup_id = sk->sk_cgrp_data.cgroup->kn->id;
-	record->uid = sk->sk_uid.val;
-	record->netns = sk->__sk_common.skc_net.net->ns.inum;
-	record->local_port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
-	record->remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
-	record->protocol = IPPROTO_TCP;
-	record->state = sk->__sk_common.skc_state;
-	address_to_record(record, sk);
+	return tp->inet_conn.icsk_inet.inet_sport;
 }
 
 static __always_inline void tcp_counts_to_record(struct socket_record *record, struct tcp_sock *tp)
@@ -48,14 +30,6 @@ static __always_inline void tcp_counts_to_record(struct socket_record *record, s
 	record->bytes_received = tcp_bytes_received(tp);
 	record->rtt_us = tp->srtt_us >> 3;
 	record->retransmits = tp->total_retrans;
-}
-
-static __always_inline void tcp_memory_to_record(struct socket_record *record, const struct socket_memory *memory)
-{
-	record->direction = memory->direction;
-	record->handshake_us = memory->handshake_us;
-	record->close_side = memory->close_side;
-	owner_to_record(record, &memory->owner);
 }
 
 static __always_inline void tcp_forget_owner(struct socket_memory *memory)
@@ -70,10 +44,10 @@ static __always_inline void tcp_emit(struct sock *sk, struct tcp_sock *tp, const
 
 	if (!record)
 		return;
-	tcp_to_record(record, sk, tp);
+	socket_to_record(record, sk, IPPROTO_TCP, tcp_sport(tp));
 	record->state = state;
 	if (memory)
-		tcp_memory_to_record(record, memory);
+		socket_memory_to_record(record, memory);
 	if (kind == SOCKET_LISTENING || kind == SOCKET_UNLISTENED)
 		record->direction = DIRECTION_UNKNOWN; /* the memory holds that of its children */
 	if (kind == SOCKET_ESTABLISHED)
@@ -84,10 +58,11 @@ static __always_inline void tcp_emit(struct sock *sk, struct tcp_sock *tp, const
 /* connect() in its own process: the port is not chosen yet, but the peer and the owner are known. */
 static __always_inline void tcp_connecting(struct sock *sk, struct tcp_sock *tp, u64 now)
 {
-	struct socket_memory *memory = tcp_memory(sk, true);
+	struct socket_memory *memory = socket_memory(sk, true);
 
 	if (memory) {
 		owner_of_current(&memory->owner);
+		memory->seeded = 0;
 		memory->since_ns = now;
 		memory->handshake_us = 0;
 		memory->direction = DIRECTION_OUTBOUND;
@@ -98,10 +73,11 @@ static __always_inline void tcp_connecting(struct sock *sk, struct tcp_sock *tp,
 
 static __always_inline void tcp_listening(struct sock *sk, struct tcp_sock *tp, u64 now)
 {
-	struct socket_memory *memory = tcp_memory(sk, true);
+	struct socket_memory *memory = socket_memory(sk, true);
 
 	if (memory) {
 		owner_of_current(&memory->owner);
+		memory->seeded = 0;
 		memory->since_ns = 0;
 		memory->direction = DIRECTION_INBOUND;
 		memory->close_side = CLOSE_UNKNOWN;
@@ -115,7 +91,7 @@ static __always_inline void tcp_listening(struct sock *sk, struct tcp_sock *tp, 
  */
 static __always_inline void tcp_established(struct sock *sk, struct tcp_sock *tp, u8 from, u64 now)
 {
-	struct socket_memory *memory = tcp_memory(sk, true);
+	struct socket_memory *memory = socket_memory(sk, true);
 
 	if (memory) {
 		if (from == TCP_SYN_SENT) {
@@ -136,7 +112,7 @@ static __always_inline void tcp_established(struct sock *sk, struct tcp_sock *tp
 /* The first FIN decides who closed. */
 static __always_inline void tcp_closing(struct sock *sk, u8 side)
 {
-	struct socket_memory *memory = tcp_memory(sk, false);
+	struct socket_memory *memory = socket_memory(sk, false);
 
 	if (memory && memory->close_side == CLOSE_UNKNOWN)
 		memory->close_side = side;
@@ -162,7 +138,7 @@ static __always_inline void tcp_end_to_record(struct socket_record *record, stru
 
 static __always_inline void tcp_closed(struct sock *sk, struct tcp_sock *tp, u8 from, u64 now)
 {
-	struct socket_memory *memory = tcp_memory(sk, false);
+	struct socket_memory *memory = socket_memory(sk, false);
 	struct socket_record *record;
 
 	/* A child that never was established: its listener's memory, and nobody heard of it. */
@@ -171,11 +147,11 @@ static __always_inline void tcp_closed(struct sock *sk, struct tcp_sock *tp, u8 
 	record = emit_socket(SOCKET_CLOSED, 0, now);
 	if (!record)
 		return;
-	tcp_to_record(record, sk, tp);
+	socket_to_record(record, sk, IPPROTO_TCP, tcp_sport(tp));
 	record->state = TCP_CLOSE;
 	tcp_counts_to_record(record, tp);
 	if (memory) {
-		tcp_memory_to_record(record, memory);
+		socket_memory_to_record(record, memory);
 		if (memory->since_ns && from != TCP_SYN_SENT && from != TCP_SYN_RECV)
 			record->duration_ns = now - memory->since_ns;
 	}
@@ -222,7 +198,7 @@ int BPF_PROG(tcp_state, struct sock *sk, int from, int to)
 	else if (to == TCP_ESTABLISHED)
 		tcp_established(sk, tp, from, now);
 	else if (from == TCP_LISTEN)
-		tcp_emit(sk, tp, tcp_memory(sk, false), SOCKET_UNLISTENED, TCP_CLOSE, now);
+		tcp_emit(sk, tp, socket_memory(sk, false), SOCKET_UNLISTENED, TCP_CLOSE, now);
 	else
 		tcp_closed(sk, tp, from, now);
 	return 0;

@@ -110,6 +110,7 @@ static __always_inline void flow_to_record(struct socket_record *record, const s
 	record->family = key->family;
 	record->protocol = IPPROTO_UDP;
 	record->direction = flow->direction;
+	record->cgroup_id = flow->owner.cgroup_id;
 	owner_to_record(record, &flow->owner);
 }
 
@@ -156,6 +157,8 @@ static __noinline int flow_open(struct __sk_buff *skb, const struct flow_key *ke
 		flow.owner = memory->owner;
 		flow.netns = memory->netns;
 		flow.uid = memory->uid;
+	} else {
+		flow.owner.cgroup_id = bpf_skb_cgroup_id(skb);
 	}
 	flow.opened_ns = bpf_ktime_get_ns();
 	flow.bytes_sent = egress ? datagram.payload : 0;
@@ -291,7 +294,7 @@ static long sweep_released(void *map, const u64 *cookie, u64 *released, struct s
 
 /* Closes idle flows and those of released sockets; run by the collector. Returns how many. */
 SEC("syscall")
-int sweep_flows(void *ctx)
+int udp_sweep(void *ctx)
 {
 	struct sweep sweep = { .now = bpf_ktime_get_ns(), .before = sweep_clock_ns };
 
@@ -302,7 +305,7 @@ int sweep_flows(void *ctx)
 }
 
 SEC("iter/bpf_map_elem")
-int snapshot_flows(struct bpf_iter__bpf_map_elem *ctx)
+int udp_snapshot(struct bpf_iter__bpf_map_elem *ctx)
 {
 	const struct flow_key *key = ctx->key;
 	const struct flow *flow = ctx->value;

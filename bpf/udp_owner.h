@@ -35,7 +35,7 @@ struct flow {
 };
 
 /*
- * Flows that are not idle. Inserted at the first datagram, removed at the socket's release and by sweep_flows.
+ * Flows that are not idle. Inserted at the first datagram, removed at the socket's release and by udp_sweep.
  * When it is full, datagrams of further flows are counted in `drops`. The collector sets its size.
  */
 struct {
@@ -46,7 +46,7 @@ struct {
 } flows SEC(".maps");
 
 /*
- * Time of release of sockets that had several flows, by cookie. Inserted at release, removed by sweep_flows.
+ * Time of release of sockets that had several flows, by cookie. Inserted at release, removed by udp_sweep.
  * When it is full the flows end by being idle.
  */
 struct {
@@ -68,7 +68,8 @@ struct udp_memory {
 	u8 bound_family; /* 0: not bound by its process, or connected */
 	u8 port_asked;
 	u8 released;
-	u8 zero[7];
+	u8 seeded; /* the owner was found by a snapshot, not seen to use the socket */
+	u8 zero[6];
 };
 
 /* Memory of each UDP socket. Created and updated by the hooks below, freed by the kernel with the socket. */
@@ -82,23 +83,23 @@ struct {
 /* What becomes true of a socket when the current process uses it. */
 static __always_inline void udp_used(struct udp_memory *memory)
 {
-	if (memory && memory->owner.pid != bpf_get_current_pid_tgid() >> 32)
-		owner_of_current(&memory->owner);
+	if (!memory || memory->owner.pid == bpf_get_current_pid_tgid() >> 32)
+		return;
+	owner_of_current(&memory->owner);
+	memory->seeded = 0;
 }
 
-/* A bound socket as a record; `memory` says where. */
-static __always_inline void udp_emit_bound(u8 kind, const struct udp_memory *memory, u64 now)
+static __always_inline bool udp_bound_is_unwanted(const struct udp_memory *memory)
 {
-	u16 flags = memory->port_asked ? RECORD_F_PORT_ASKED : 0;
-	struct socket_record *record;
+	if (option_loopback)
+		return false;
+	return memory->bound_family == AF_INET ? address4_is_loopback(memory->bound_address[0]) :
+						 address6_is_loopback(memory->bound_address);
+}
 
-	if (!option_loopback && (memory->bound_family == AF_INET ?
-					 address4_is_loopback(memory->bound_address[0]) :
-					 address6_is_loopback(memory->bound_address)))
-		return;
-	record = emit_socket(kind, flags, now);
-	if (!record)
-		return;
+static __always_inline void udp_bound_to_record(struct socket_record *record, const struct udp_memory *memory)
+{
+	record->header.flags |= memory->port_asked ? RECORD_F_PORT_ASKED : 0;
 	record->cookie = memory->cookie;
 	record->netns = memory->netns;
 	record->uid = memory->uid;
@@ -107,6 +108,18 @@ static __always_inline void udp_emit_bound(u8 kind, const struct udp_memory *mem
 	record->family = memory->bound_family;
 	record->protocol = IPPROTO_UDP;
 	owner_to_record(record, &memory->owner);
+}
+
+static __always_inline void udp_emit_bound(u8 kind, const struct udp_memory *memory, u64 now)
+{
+	struct socket_record *record;
+
+	if (udp_bound_is_unwanted(memory))
+		return;
+	record = emit_socket(kind, 0, now);
+	if (!record)
+		return;
+	udp_bound_to_record(record, memory);
 	emit_submit(record, now);
 }
 
@@ -229,48 +242,91 @@ UDP_HOOK("sendmsg6", udp_sendmsg6, udp_message)
 UDP_HOOK("recvmsg4", udp_recvmsg4, udp_message)
 UDP_HOOK("recvmsg6", udp_recvmsg6, udp_message)
 
-/*
- * Learns about a socket that is older than the collector, from the snapshot of `task`'s files. A connected one
- * becomes a flow; which side spoke first is not known, but a port that nobody asked for is a client's.
- */
-static __always_inline void udp_seed(struct sock *sk, struct task_struct *task)
+/* A connected socket's flow. Which side spoke first is not known, but a port nobody asked for is a client's. */
+static __always_inline void udp_seed_flow(struct udp_memory *memory, const struct socket_record *where)
 {
-	struct flow flow = {};
-	struct socket_record where = {};
-	struct udp_memory *memory;
+	struct flow flow = {
+		.opened_ns = bpf_ktime_get_ns(),
+		.netns = memory->netns,
+		.uid = memory->uid,
+		.local_port = where->local_port,
+		.direction = memory->port_asked ? DIRECTION_UNKNOWN : DIRECTION_OUTBOUND,
+	};
 
-	memory = bpf_sk_storage_get(&udp_memories, sk, NULL, 0);
-	if (memory)
-		return;
-	memory = bpf_sk_storage_get(&udp_memories, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	memory->last_flow.cookie = memory->cookie;
+	__builtin_memcpy(memory->last_flow.address, where->remote_address, 16);
+	memory->last_flow.port = where->remote_port;
+	memory->last_flow.family = where->family;
+	memory->flows = 1;
+	__builtin_memcpy(flow.local_address, where->local_address, 16);
+	if (!address_record_is_unwanted(where))
+		bpf_map_update_elem(&flows, &memory->last_flow, &flow, BPF_NOEXIST);
+}
+
+/* Learns about a socket that is older than the collector. */
+static __always_inline struct udp_memory *udp_seed(struct sock *sk)
+{
+	struct socket_record where = {};
+	struct udp_memory *memory =
+		bpf_sk_storage_get(&udp_memories, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
 	if (!memory)
-		return;
-	owner_of_task(&memory->owner, task);
+		return NULL;
+	memory->seeded = 1;
 	memory->cookie = bpf_get_socket_cookie(sk);
 	memory->uid = sk->sk_uid.val;
 	memory->netns = sk->__sk_common.skc_net.net->ns.inum;
-	memory->port_asked = !!(sk->sk_userlocks & SOCK_BINDPORT_LOCK);
+	memory->port_asked = !!(BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK);
+	where.local_port = sk->__sk_common.skc_num;
+	where.remote_port = bpf_ntohs(sk->__sk_common.skc_dport);
 	address_to_record(&where, sk);
-	if (sk->__sk_common.skc_state != TCP_ESTABLISHED) {
-		memory->bound_family = sk->__sk_common.skc_num ? where.family : 0;
-		memory->bound_port = sk->__sk_common.skc_num;
+	if (sk->__sk_common.skc_state == TCP_ESTABLISHED) {
+		udp_seed_flow(memory, &where);
+	} else if (where.local_port) {
+		memory->bound_family = where.family;
+		memory->bound_port = where.local_port;
 		__builtin_memcpy(memory->bound_address, where.local_address, 16);
-		return;
 	}
-	memory->last_flow.cookie = memory->cookie;
-	__builtin_memcpy(memory->last_flow.address, where.remote_address, 16);
-	memory->last_flow.port = bpf_ntohs(sk->__sk_common.skc_dport);
-	memory->last_flow.family = where.family;
-	memory->flows = 1;
-	flow.opened_ns = bpf_ktime_get_ns();
-	flow.owner = memory->owner;
-	flow.netns = memory->netns;
-	flow.uid = memory->uid;
-	__builtin_memcpy(flow.local_address, where.local_address, 16);
-	flow.local_port = sk->__sk_common.skc_num;
-	flow.direction = memory->port_asked ? DIRECTION_UNKNOWN : DIRECTION_OUTBOUND;
-	if (!address_is_unwanted(sk))
-		bpf_map_update_elem(&flows, &memory->last_flow, &flow, BPF_NOEXIST);
+	return memory;
+}
+
+/* Of several holders the oldest is the owner: children inherit what their parents opened. */
+static __always_inline void udp_seed_owner(struct udp_memory *memory, struct task_struct *holder)
+{
+	struct flow_key key = memory->last_flow;
+	struct owner owner;
+	struct flow *flow;
+
+	owner_of_task(&owner, holder);
+	if (memory->owner.pid && memory->owner.start_ns <= owner.start_ns)
+		return;
+	memory->owner = owner;
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (flow)
+		flow->owner = owner;
+}
+
+/* Tells of a socket that `holder` has a descriptor of, when it is bound; flows are told by udp_snapshot. */
+static __always_inline void udp_snapshot_socket(struct bpf_iter_meta *meta, struct sock *sk,
+						struct task_struct *holder)
+{
+	struct udp_memory *memory = bpf_sk_storage_get(&udp_memories, sk, NULL, 0);
+	struct socket_record record = {};
+
+	if (!option_udp)
+		return;
+	if (!memory)
+		memory = udp_seed(sk);
+	if (!memory)
+		return;
+	if (memory->seeded)
+		udp_seed_owner(memory, holder);
+	if (!memory->bound_family || udp_bound_is_unwanted(memory))
+		return;
+	emit_head(&record.header, sizeof(record), RECORD_SOCKET, SOCKET_BOUND, RECORD_F_SNAPSHOT,
+		  bpf_ktime_get_ns());
+	udp_bound_to_record(&record, memory);
+	bpf_seq_write(meta->seq, &record, sizeof(record));
 }
 
 #endif /* NETSTATD_UDP_OWNER_H */

@@ -6,7 +6,8 @@
  * The capture: one BPF object, loaded, attached and read. This header is what the files of the addon share;
  * only addon.c and ring.c know Node-API.
  *
- *   hooks.c     opens, probes, loads and attaches
+ *   machine.c   whether this machine allows it at all
+ *   hooks.c     probes, loads and attaches
  *   tracefs.c   attaches syscall tracepoints, with or without a mounted tracefs
  *   ring.c      the reader thread: ring buffer -> chunks -> a bounded queue towards JavaScript
  *   snapshot.c  runs the iterators
@@ -86,6 +87,14 @@ struct capture {
 	char failure_reason[REASON_BYTES * 2];
 	struct reader *reader;
 };
+
+/* -- machine.c ----------------------------------------------------------------------------------------- */
+
+/* What can be told before anything is loaded, so that the reason given is the real one. */
+bool machine_check(struct capture *capture, const char *object_path);
+/* Notes why the capture cannot be opened. Returns false. */
+__attribute__((format(printf, 3, 4))) bool capture_fail(struct capture *capture, enum capture_failure failure,
+							const char *format, ...);
 
 /* -- hooks.c ------------------------------------------------------------------------------------------- */
 

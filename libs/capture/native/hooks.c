@@ -12,16 +12,9 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
-#include <linux/capability.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 
 /* Without this one there is nothing to capture; every other program is optional. */
 #define REQUIRED_HOOK "tcp_state"
-#define KERNEL_BTF "/sys/kernel/btf/vmlinux"
-/* Older kernels lack socket cookies and socket storage in tracing programs. */
-#define OLDEST_MAJOR 5
-#define OLDEST_MINOR 12
 
 /* libbpf explains failures only on its log: the first line of this thread's current call is kept. */
 static __thread char *log_line;
@@ -35,71 +28,6 @@ static int keep_log_line(enum libbpf_print_level level, const char *format, va_l
 	if (!strncmp(log_line, "libbpf: ", 8))
 		memmove(log_line, log_line + 8, strlen(log_line + 8) + 1);
 	return 0;
-}
-
-__attribute__((format(printf, 3, 4))) static bool fail(struct capture *capture, enum capture_failure failure,
-						       const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(capture->failure_reason, sizeof(capture->failure_reason), format, arguments);
-	va_end(arguments);
-	capture->failure = failure;
-	return false;
-}
-
-/* The capabilities the capture needs, of those this process lacks; "" when it has all. */
-static void missing_capabilities(char *names, size_t size)
-{
-	static const struct {
-		int bit;
-		const char *name;
-	} needed[] = {
-		{ CAP_BPF, "CAP_BPF" },
-		{ CAP_PERFMON, "CAP_PERFMON" },
-		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
-	};
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { 0 };
-	uint64_t effective;
-	size_t used = 0;
-
-	names[0] = '\0';
-	if (syscall(SYS_capget, &header, data))
-		return;
-	effective = (uint64_t)data[1].effective << 32 | data[0].effective;
-	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++) {
-		bool covered = needed[i].bit != CAP_NET_ADMIN && effective >> CAP_SYS_ADMIN & 1;
-
-		if (!covered && !(effective >> needed[i].bit & 1) && used < size)
-			used += snprintf(names + used, size - used, "%s%s", used ? ", " : "", needed[i].name);
-	}
-}
-
-/* What can be told before anything is loaded, so that the reason is the real one. */
-static bool check_machine(struct capture *capture, const char *object_path)
-{
-	struct utsname kernel;
-	char missing[64];
-	int major = 0, minor = 0;
-
-	if (access(object_path, R_OK))
-		return fail(capture, FAILURE_NO_OBJECT, "cannot read the BPF object %s: %s", object_path,
-			    strerror(errno));
-	if (!uname(&kernel) && sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
-	    (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)))
-		return fail(capture, FAILURE_OLD_KERNEL, "Linux %s is too old: %d.%d or newer is needed",
-			    kernel.release, OLDEST_MAJOR, OLDEST_MINOR);
-	missing_capabilities(missing, sizeof(missing));
-	if (*missing)
-		return fail(capture, FAILURE_NO_RIGHTS,
-			    "missing %s: run as root or give the process these capabilities", missing);
-	if (access(KERNEL_BTF, R_OK))
-		return fail(capture, FAILURE_NO_BTF,
-			    "%s cannot be read (%s): a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed",
-			    KERNEL_BTF, strerror(errno));
-	return true;
 }
 
 /* Sets a constant of the object before it is loaded. */
@@ -189,13 +117,13 @@ static bool load(struct capture *capture, const struct capture_options *options)
 
 		capture->object = open_object(options, options->ring_bytes);
 		if (!capture->object)
-			return fail(capture, FAILURE_LOAD, "%s is not a BPF object: %s", options->object_path,
+			return capture_fail(capture, FAILURE_LOAD, "%s is not a BPF object: %s", options->object_path,
 				    strerror(errno));
 		bpf_object__for_each_program(program, capture->object) {
 			struct hook *hook = &capture->hooks[i];
 
 			if (i++ == MAX_HOOKS)
-				return fail(capture, FAILURE_LOAD, "more than %d programs", MAX_HOOKS);
+				return capture_fail(capture, FAILURE_LOAD, "more than %d programs", MAX_HOOKS);
 			hook->program = program;
 			if (!probed && !options->udp && starts_with(bpf_program__name(program), "udp_"))
 				hook->state = HOOK_OFF;
@@ -208,7 +136,7 @@ static bool load(struct capture *capture, const struct capture_options *options)
 		if (!error)
 			return true;
 		if (probed)
-			return fail(capture, FAILURE_LOAD, "the kernel refused the BPF object: %s (%s)", reason,
+			return capture_fail(capture, FAILURE_LOAD, "the kernel refused the BPF object: %s (%s)", reason,
 				    strerror(-error));
 		for (i = 0; i < capture->hook_count; i++) {
 			struct hook *hook = &capture->hooks[i];
@@ -217,7 +145,7 @@ static bool load(struct capture *capture, const struct capture_options *options)
 				continue;
 			hook->state = HOOK_UNSUPPORTED;
 			if (!strcmp(bpf_program__name(hook->program), REQUIRED_HOOK))
-				return fail(capture, FAILURE_LOAD, "the kernel refused " REQUIRED_HOOK ": %s",
+				return capture_fail(capture, FAILURE_LOAD, "the kernel refused " REQUIRED_HOOK ": %s",
 					    hook->reason);
 		}
 		bpf_object__close(capture->object);
@@ -243,7 +171,20 @@ static int open_cgroup_root(void)
 	return fd;
 }
 
-static void attach(struct hook *hook, int cgroup_fd)
+/* An iterator over a map, of which there is one, walks the flows. */
+static struct bpf_link *attach_iterator(struct bpf_program *program, const char *section, int flows_fd)
+{
+	union bpf_iter_link_info what = { .map.map_fd = flows_fd };
+	LIBBPF_OPTS(bpf_iter_attach_opts, options);
+
+	if (!strcmp(section, "iter/bpf_map_elem")) {
+		options.link_info = &what;
+		options.link_info_len = sizeof(what);
+	}
+	return bpf_program__attach_iter(program, &options);
+}
+
+static void attach(struct hook *hook, int cgroup_fd, int flows_fd)
 {
 	const char *section = bpf_program__section_name(hook->program);
 
@@ -254,7 +195,7 @@ static void attach(struct hook *hook, int cgroup_fd)
 		log_line = NULL;
 		return; /* run by hand */
 	} else if (starts_with(section, "iter/")) {
-		hook->link = bpf_program__attach_iter(hook->program, NULL);
+		hook->link = attach_iterator(hook->program, section, flows_fd);
 	} else if (starts_with(section, "tp/")) {
 		hook->link = tracefs_attach(hook->program, section);
 	} else if (starts_with(section, "cgroup")) {
@@ -277,7 +218,7 @@ bool capture_open(struct capture *capture, const struct capture_options *options
 {
 	int cgroup_fd;
 
-	if (!check_machine(capture, options->object_path))
+	if (!machine_check(capture, options->object_path))
 		return false;
 	libbpf_set_print(keep_log_line);
 	if (!load(capture, options))
@@ -285,14 +226,14 @@ bool capture_open(struct capture *capture, const struct capture_options *options
 	cgroup_fd = open_cgroup_root();
 	for (size_t i = 0; i < capture->hook_count; i++)
 		if (capture->hooks[i].state == HOOK_ATTACHED)
-			attach(&capture->hooks[i], cgroup_fd);
+			attach(&capture->hooks[i], cgroup_fd, capture_map(capture, "flows"));
 	if (cgroup_fd >= 0)
 		close(cgroup_fd);
 	if (!capture_hook(capture, REQUIRED_HOOK)) {
 		for (size_t i = 0; i < capture->hook_count; i++)
 			if (!strcmp(bpf_program__name(capture->hooks[i].program), REQUIRED_HOOK))
-				return fail(capture, FAILURE_LOAD, "%s", capture->hooks[i].reason);
-		return fail(capture, FAILURE_LOAD, "%s has no program " REQUIRED_HOOK, options->object_path);
+				return capture_fail(capture, FAILURE_LOAD, "%s", capture->hooks[i].reason);
+		return capture_fail(capture, FAILURE_LOAD, "%s has no program " REQUIRED_HOOK, options->object_path);
 	}
 	return true;
 }
@@ -339,7 +280,7 @@ bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS])
 int capture_sweep_flows(struct capture *capture)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, run);
-	struct hook *hook = capture_hook(capture, "udp_sweep");
+	struct hook *hook = capture_hook(capture, "sweep_flows");
 	int error;
 
 	if (!hook)

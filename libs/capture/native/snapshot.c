@@ -16,10 +16,16 @@
 #include <sys/stat.h>
 
 #define READ_BYTES (64 << 10)
+#define NAMED_NAMESPACES "/run/netns"
 
 struct snapshot {
 	struct chunk_list *list;
 	uint64_t sockets, processes;
+	/* One process of each network namespace. */
+	struct namespace {
+		uint32_t netns, pid;
+	} *namespaces;
+	size_t namespace_count;
 	/* Open-addressing table of the socket records so far, by cookie; a power of two slots. */
 	struct socket_record **seen;
 	size_t slots, used;
@@ -89,11 +95,39 @@ static int add_socket(struct snapshot *snapshot, const struct socket_record *rec
 	return 0;
 }
 
+/* Namespaces are few, processes many and mostly in the last one seen. */
+static bool knows_namespace(const struct snapshot *snapshot, uint32_t netns)
+{
+	for (size_t i = snapshot->namespace_count; i-- > 0;)
+		if (snapshot->namespaces[i].netns == netns)
+			return true;
+	return false;
+}
+
+/* Short memory costs completeness only. */
+static void note_namespace(struct snapshot *snapshot, const struct process_record *process)
+{
+	struct namespace *more;
+
+	if (knows_namespace(snapshot, process->netns))
+		return;
+	more = realloc(snapshot->namespaces, (snapshot->namespace_count + 1) * sizeof(*more));
+	if (!more)
+		return;
+	snapshot->namespaces = more;
+	more[snapshot->namespace_count++] = (struct namespace){ process->netns, process->pid };
+}
+
 static int add_record(struct snapshot *snapshot, const struct record_header *header)
 {
-	if (header->type == RECORD_SOCKET)
+	if (header->type == RECORD_SOCKET && header->kind == FLOW_OPENED)
+		snapshot->sockets++; /* one socket has many flows */
+	else if (header->type == RECORD_SOCKET)
 		return add_socket(snapshot, (const struct socket_record *)header);
-	snapshot->processes += header->type == RECORD_PROCESS;
+	if (header->type == RECORD_PROCESS) {
+		snapshot->processes++;
+		note_namespace(snapshot, (const struct process_record *)header);
+	}
 	return chunk_list_append(snapshot->list, header, header->size) ? 0 : -ENOMEM;
 }
 
@@ -109,11 +143,16 @@ static int run_iterator(struct snapshot *snapshot, struct hook *hook)
 		error = fd < 0 ? -errno : -ENOMEM;
 		goto out;
 	}
-	while (!error && ((length = read(fd, buffer + filled, READ_BYTES - filled)) > 0 || errno == EAGAIN)) {
+	while (!error) {
 		size_t at = 0;
 
-		if (length < 0)
-			continue;
+		length = read(fd, buffer + filled, READ_BYTES - filled);
+		if (length < 0 && (errno == EAGAIN || errno == EINTR))
+			continue; /* it has looked at many objects without a record */
+		if (length <= 0) {
+			error = length ? -errno : 0;
+			break;
+		}
 		filled += length;
 		while (!error && filled - at >= sizeof(struct record_header)) {
 			const struct record_header *header = (const void *)(buffer + at);
@@ -129,8 +168,6 @@ static int run_iterator(struct snapshot *snapshot, struct hook *hook)
 		filled -= at;
 		memmove(buffer, buffer + at, filled);
 	}
-	if (!error && length < 0)
-		error = -errno;
 out:
 	if (fd >= 0)
 		close(fd);
@@ -158,6 +195,66 @@ static int run_named(struct capture *capture, struct snapshot *snapshot, const c
 	return hook ? run_iterator(snapshot, hook) : 0;
 }
 
+struct visit {
+	struct snapshot *snapshot;
+	struct hook *hook;
+	int error;
+};
+
+/* Runs the iterator in one namespace. One that is gone or may not be entered has nothing to tell. */
+static int visit_namespace(struct visit *visit, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), error = 0;
+
+	if (fd >= 0 && !setns(fd, CLONE_NEWNET))
+		error = run_iterator(visit->snapshot, visit->hook);
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+/* In a thread of its own, because it changes its network namespace for good. */
+static void *visit_namespaces(void *context)
+{
+	struct visit *visit = context;
+	struct snapshot *snapshot = visit->snapshot;
+	DIR *named = opendir(NAMED_NAMESPACES);
+	struct dirent *entry;
+	struct stat status;
+	char path[sizeof(NAMED_NAMESPACES) + 256];
+
+	/* Namespaces with a name and without a process: only their number is learnt here. */
+	while (named && (entry = readdir(named)))
+		if (*entry->d_name != '.') {
+			snprintf(path, sizeof(path), NAMED_NAMESPACES "/%s", entry->d_name);
+			if (!stat(path, &status) && !knows_namespace(snapshot, status.st_ino) && !visit->error)
+				visit->error = visit_namespace(visit, path);
+		}
+	if (named)
+		closedir(named);
+	for (size_t i = 0; i < snapshot->namespace_count && !visit->error; i++) {
+		snprintf(path, sizeof(path), "/proc/%u/ns/net", snapshot->namespaces[i].pid);
+		visit->error = visit_namespace(visit, path);
+	}
+	return NULL;
+}
+
+/* Sockets that no process holds: not accepted yet, or closed with data on the way. */
+static int run_in_namespaces(struct capture *capture, struct snapshot *snapshot)
+{
+	struct visit visit = { .snapshot = snapshot, .hook = capture_hook(capture, "snapshot_namespace") };
+	pthread_t thread;
+	int error;
+
+	if (!visit.hook)
+		return 0;
+	error = pthread_create(&thread, NULL, visit_namespaces, &visit);
+	if (error)
+		return -error;
+	pthread_join(thread, NULL);
+	return visit.error;
+}
+
 int snapshot_take(struct capture *capture, struct chunk_list *list)
 {
 	struct snapshot snapshot = { .list = list };
@@ -168,7 +265,12 @@ int snapshot_take(struct capture *capture, struct chunk_list *list)
 	if (!error)
 		error = run_named(capture, &snapshot, "snapshot_files");
 	if (!error)
+		error = run_named(capture, &snapshot, "snapshot_flows");
+	if (!error)
+		error = run_in_namespaces(capture, &snapshot);
+	if (!error)
 		error = mark(&snapshot, MARK_SNAPSHOT_END);
+	free(snapshot.namespaces);
 	free(snapshot.seen);
 	return error;
 }
