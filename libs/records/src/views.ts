@@ -183,7 +183,10 @@ export class CgroupView extends View {
   }
   /** Below the root of the v2 hierarchy; undefined when it was cut. */
   get path(): string | undefined {
-    if (this.u16(RecordLayout.flags) & RecordFlag.PATH_CUT) return;
+    return this.u16(RecordLayout.flags) & RecordFlag.PATH_CUT ? undefined : this.tail;
+  }
+  /** The path, or its last part when it was cut: enough to tell a container. */
+  get tail(): string {
     return cString(this.bytes(CgroupLayout.path, this.u16(RecordLayout.size)));
   }
 }
