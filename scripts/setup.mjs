@@ -34,7 +34,9 @@ async function installPackages(goal) {
   if (!findProgram('apt-get')) {
     fail(`this is no Debian, so install these by your system's means: ${what.join(', ')}`);
   }
-  for (const { debian, why } of missing) console.error(`missing: ${debian.at(-1)} (${why})`);
+  for (const { debian, why } of missing) {
+    console.error(`installing ${debian.at(-1)}, which ${why}`);
+  }
   const manual = `apt-get install ${missing.map(({ debian }) => debian.at(-1)).join(' ')}`;
   const asRoot = rootPrefix();
   if (!asRoot) fail(`neither root nor sudo to install them; have root run: ${manual}`);

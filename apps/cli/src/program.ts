@@ -5,7 +5,7 @@ import { addFilterFlags } from './follow/filter-flags.ts';
 import { followEvents } from './follow/follow.ts';
 import { logForm, watchForm } from './follow/forms.ts';
 import { showStatus } from './status/status.ts';
-import { up } from './up/up.ts';
+import { up, upHelp } from './up/up.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by a second Ctrl+C.
@@ -23,7 +23,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .exitOverride();
 
   // The settings of `up` are read as the services read theirs: flags, else environment, else default.
-  program
+  const upCommand = program
     .command('up')
     .description('start everything on this machine, until Ctrl+C')
     .helpOption(false)
@@ -34,6 +34,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .action(async (settings: string[]) => {
       code = await up(settings);
     });
+  upCommand.helpInformation = upHelp;
   for (const [name, description, form] of [
     ['watch', 'print a line for every outgoing TCP connection, live', watchForm],
     ['log', 'print the JSON connection log, live', logForm],

@@ -40,7 +40,7 @@ export async function followEvents(
     const end = () => {
       clearInterval(drops);
       follower.close();
-      resolve(exitCodes.ok);
+      void output.flush().then(() => resolve(exitCodes.ok));
     };
     process.on('SIGINT', end);
     process.on('SIGTERM', end);

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Writable } from 'node:stream';
 
 /** What a reader that does not read may keep us holding, in bytes; beyond it lines are not written. */
 const MAX_PENDING = 4 << 20;
+const FLUSH_MS = 500;
 
 /** Lines on stdout, for a terminal, a file or a pipe whose reader may be slow or go away. */
 export class LineOutput {
@@ -25,5 +27,11 @@ export class LineOutput {
     const { dropped } = this;
     this.dropped = 0;
     return dropped;
+  }
+
+  /** Waits until the reader has taken what was written, or a moment, if it takes nothing. */
+  async flush(): Promise<void> {
+    const taken = new Promise((resolve) => this.#stream.write('', resolve));
+    await Promise.race([taken, sleep(FLUSH_MS)]);
   }
 }

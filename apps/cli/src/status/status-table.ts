@@ -45,7 +45,8 @@ function table(head: string[], rows: string[][]): string[] {
   const widths = head.map((title, i) =>
     Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
   );
-  return [head, ...rows].map((row) =>
+  // Without rows there is nothing to put a title on.
+  return (rows.length > 0 ? [head, ...rows] : []).map((row) =>
     `  ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')}`.trimEnd(),
   );
 }

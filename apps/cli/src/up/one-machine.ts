@@ -54,7 +54,7 @@ export class OneMachine {
 
   /** Port of this node's gateway, once it is known. */
   get gatewayPort(): number | undefined {
-    return this.#service('gateway')?.ports.gateway;
+    return this.#service('gateway')?.ports.node;
   }
 
   /** Starts everything and resolves with an exit code when it is to end. */
@@ -200,7 +200,7 @@ export class OneMachine {
     const port = (service: string, name: string) => this.#service(service)?.ports[name];
     const pids = this.#services.map(({ name, pid }) => [name, pid] as const);
     return {
-      gateway: port('gateway', 'gateway'),
+      gateway: port('gateway', 'node'),
       cluster: port('gateway', 'cluster'),
       collector: port('collector', 'health'),
       enricher: port('enricher', 'health'),

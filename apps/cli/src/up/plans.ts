@@ -14,7 +14,11 @@ export function servicePlans(settings: UpSettings): ServicePlan[] {
     { name: 'enricher', args: [...common, `--health-port=${settings.enricherPort}`] },
     {
       name: 'gateway',
-      args: [...common, `--port=${settings.gatewayPort}`, `--cluster-port=${settings.clusterPort}`],
+      args: [
+        ...common,
+        `--node-port=${settings.gatewayPort}`,
+        `--cluster-port=${settings.clusterPort}`,
+      ],
     },
     {
       name: 'collector',

@@ -15,10 +15,12 @@ const about =
 /** One Ctrl+C arrives twice, from the terminal and from npm that passes it on. */
 const SAME_SIGNAL_MS = 300;
 
+export const upHelp = () => helpText('netstatd up', about, upSettings);
+
 /** `netstatd up`: resolves with the exit code when all is stopped again. */
 export async function up(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h')) {
-    process.stdout.write(helpText('netstatd up', about, upSettings));
+    process.stdout.write(upHelp());
     return exitCodes.ok;
   }
   if (args.includes('--version')) {
