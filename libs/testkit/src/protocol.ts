@@ -40,6 +40,11 @@ export class ProtocolCheck {
 
   take(event: NetstatdEvent): void {
     let node = this.#nodes.get(event.nodeName);
+    if (event.type === 'node.up' || event.type === 'node.down' || event.type === 'node.lost') {
+      // Of a node that was away, a new opening follows.
+      if (node) node.lagged = true;
+      return;
+    }
     if (!node || event.type === 'host.info') {
       if (node && !node.lagged) this.#complain('an opening that nothing announced', event);
       node = new NodeState();

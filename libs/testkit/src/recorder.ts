@@ -6,6 +6,12 @@ import { PATIENCE_MS, waitFor } from './wait.ts';
 /** Filters of a WebSocket client, as in its address. */
 export type Query = Record<string, string | string[]>;
 
+export interface RecorderOptions {
+  /** Ask for arrays of events in a frame. */
+  batch?: boolean;
+  view?: 'gateway' | 'cluster';
+}
+
 export const isConnection = (event: NetstatdEvent): event is ConnectionEvent =>
   event.type === 'connection.event' || event.type === 'connection.accepted';
 
@@ -43,7 +49,7 @@ export class Recorder {
   static async open(
     url: string,
     query: Query = {},
-    options: { batch?: boolean } = {},
+    options: RecorderOptions = {},
   ): Promise<Recorder> {
     const recorder = new Recorder(url, query, options.batch ?? false);
     if (query.snapshot === 'false') await waitFor('the WebSocket', () => recorder.#isOpen());

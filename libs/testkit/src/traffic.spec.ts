@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Lab } from './lab.ts';
-import { describeOn, whyNot } from './machine.ts';
+import { describeOn } from './machine.ts';
 
 describeOn(['root', 'netns', 'cgroup2', 'traffic'], 'the traffic generator', () => {
   let lab: Lab;
@@ -43,21 +43,21 @@ describeOn(['root', 'netns', 'cgroup2', 'traffic'], 'the traffic generator', () 
     },
   );
 
-  it('speaks TCP and UDP by io_uring where the kernel allows it', async () => {
-    const reason = whyNot('uring');
-    if (reason !== undefined) return void process.stderr.write(`SKIP io_uring: ${reason}\n`);
-    const netns = lab.netns();
-    const listener = await lab.traffic('listener', ['listen', '--api', 'uring'], { netns });
-    const { port } = await listener.said('listening');
-    await listener.go('acceptor');
-    const to = ['--to', '127.0.0.1', '--api', 'uring', '--port'];
-    const client = await lab.traffic('client', ['connect', ...to, String(port)], { netns });
-    await client.said('done', ({ made }) => made === 1);
-    await listener.said('accepted');
-    const receiver = await lab.traffic('receiver', ['receive'], { netns });
-    const ready = await receiver.said('ready');
-    await lab.traffic('sender', ['send', ...to, String(ready.port)], { netns });
-    expect(await receiver.said('done')).toMatchObject({ datagrams: 1, bytes: 100 });
+  describeOn(['uring'], 'through io_uring', () => {
+    it('speaks TCP and UDP', async () => {
+      const netns = lab.netns();
+      const listener = await lab.traffic('listener', ['listen', '--api', 'uring'], { netns });
+      const { port } = await listener.said('listening');
+      await listener.go('acceptor');
+      const to = ['--to', '127.0.0.1', '--api', 'uring', '--port'];
+      const client = await lab.traffic('client', ['connect', ...to, String(port)], { netns });
+      await client.said('done', ({ made }) => made === 1);
+      await listener.said('accepted');
+      const receiver = await lab.traffic('receiver', ['receive'], { netns });
+      const ready = await receiver.said('ready');
+      await lab.traffic('sender', ['send', ...to, String(ready.port)], { netns });
+      expect(await receiver.said('done')).toMatchObject({ datagrams: 1, bytes: 100 });
+    });
   });
 
   it.each([

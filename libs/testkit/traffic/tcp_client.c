@@ -96,7 +96,7 @@ static bool connect_and_exit(char **argv)
 
 		for (; *argv && count < 63; argv++)
 			arguments[count++] = *argv;
-		execv("/proc/self/exe", arguments);
+		execv(sibling("traffic-client"), arguments);
 		fail("exec client");
 	}
 	if (child < 0 || waitpid(child, &status, 0) != child)

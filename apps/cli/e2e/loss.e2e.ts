@@ -1,0 +1,146 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { NetstatdEvent } from '@netstatd/events';
+import {
+  describeOn,
+  Lab,
+  startUp,
+  tableOf,
+  waitFor,
+  WHOLE_CHAIN,
+  type Netns,
+  type Recorder,
+  type Up,
+} from '@netstatd/testkit';
+
+const CHURN = 200_000;
+
+interface Status {
+  nodes: {
+    services: { service: string; heardAt: string; counters: Record<string, number> }[];
+  }[];
+}
+
+/** TCP connects so far, by the kernel's own count, in every network namespace that a process is in. */
+function connectsByNamespace(): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const netns = readlinkSync(`/proc/${pid}/ns/net`);
+      if (counts.has(netns)) continue;
+      const [names, values] = readFileSync(`/proc/${pid}/net/snmp`, 'utf8')
+        .split('\n')
+        .filter((line) => line.startsWith('Tcp:'))
+        .map((line) => line.split(' '));
+      counts.set(netns, Number(values?.[names?.indexOf('ActiveOpens') ?? 0]));
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+  return counts;
+}
+
+describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
+  let lab: Lab;
+  let up: Up;
+  let [netns, server]: Netns[] = [];
+
+  beforeAll(async () => {
+    lab = new Lab();
+    [netns, server] = [lab.netns(), lab.netns()];
+    up = await startUp();
+  });
+  afterAll(async () => {
+    await up.stop();
+    await lab.close();
+  });
+
+  /** The collector's counters, from a heartbeat later than now. */
+  async function countersFromNowOn(): Promise<Record<string, number>> {
+    const now = Date.now();
+    return waitFor('a new heartbeat of the collector', async () => {
+      const { nodes } = (await up.get('/api/status')) as Status;
+      const collector = nodes[0]?.services.find(({ service }) => service === 'collector');
+      return collector && Date.parse(collector.heardAt) > now && collector.counters;
+    });
+  }
+
+  const toldLost = (recorder: Recorder, from: number, where: string) =>
+    recorder.events
+      .slice(from)
+      .filter((event) => event.type === 'stream.lagged')
+      .filter(({ place }) => place === where)
+      .reduce((sum, { dropped }) => sum + (dropped ?? Number.NaN), 0);
+
+  async function hold(port: number) {
+    const to = ['--to', server!.address4, '--port', String(port), '--close', 'hold'];
+    const client = await lab.traffic('client', ['connect', ...to, '--count', '20'], {
+      netns: netns!,
+    });
+    const { made } = await client.said('done');
+    expect(made).toBe(20);
+    return client;
+  }
+
+  it('a collector that is stopped while 200,000 connections are made: made = seen + counted', async () => {
+    const listener = await lab.traffic('listener', ['listen', '--hold'], { netns: server! });
+    const { port = 0 } = await listener.said('listening');
+    await listener.go('acceptor');
+    const leaving = await hold(port);
+    const watcher = await up.record({}, { batch: true });
+    const before = await countersFromNowOn();
+    const from = watcher.events.length;
+    const others = connectsByNamespace();
+
+    up.signal('collector', 'SIGSTOP');
+    const churn = await lab.traffic('churn', ['churn', '--count', String(CHURN)], {
+      netns: netns!,
+    });
+    const { made = 0, pid } = await churn.said('done');
+    expect(made).toBe(CHURN);
+    // What changes now cannot be told: the ring buffer is full.
+    await leaving.stop();
+    const staying = await hold(port);
+    up.signal('collector', 'SIGCONT');
+
+    // A connection that begins after the loss has been read.
+    await waitFor('the loss to be told', () => toldLost(watcher, from, 'kernel') !== 0);
+    const landmark = await lab.traffic('churn', ['churn', '--count', '1'], { netns: netns! });
+    const { pid: last } = await landmark.said('done');
+    const isLast = (event: NetstatdEvent) =>
+      event.type === 'connection.event' && event.pid === last && event.state === 'CLOSE';
+    await watcher.waitFor('the landmark', isLast, { from });
+    const after = await countersFromNowOn();
+
+    const mine = new Set([netns!, server!].map(({ inode }) => `net:[${inode}]`));
+    const noise = [...connectsByNamespace()]
+      .filter(([name]) => !mine.has(name))
+      .reduce((sum, [name, count]) => sum + count - (others.get(name) ?? 0), 0);
+    const grew = (name: string) => (after[name] ?? 0) - (before[name] ?? 0);
+    const connects = watcher.connections((e) => e.state === 'SYN_SENT' && e.pid === pid);
+    // The connections of `staying` are lost as well.
+    const counted = connects.length + grew('lost:CONNECTING') - 20;
+    expect(connects.length).toBeGreaterThan(0);
+    expect(grew('lost:CONNECTING')).toBeGreaterThan(0);
+    expect(counted).toBeGreaterThanOrEqual(made);
+    expect(counted - made).toBeLessThanOrEqual(noise);
+    expect(toldLost(watcher, from, 'kernel')).toBe(grew('lost'));
+    expect(toldLost(watcher, from, 'bus')).toBe(0);
+    expect(toldLost(watcher, from, 'client')).toBe(0);
+
+    const ports = (client: typeof staying) =>
+      client
+        .all('connected')
+        .map(({ localPort = 0 }) => localPort)
+        .sort();
+    const open = () =>
+      [...tableOf(watcher.events).connections.values()]
+        .filter((event) => event.netns === netns!.inode && event.direction === 'outbound')
+        .map(({ localPort = 0 }) => localPort)
+        .sort();
+    await waitFor('the table to be whole', () => open().join() === ports(staying).join()).catch(
+      () => undefined,
+    );
+    expect(open()).toEqual(ports(staying));
+    expect(watcher.problems).toEqual([]);
+  });
+});
