@@ -77,7 +77,7 @@ describeOn(WHOLE_CHAIN, 'the contract', () => {
     up = await startUp();
     for (const address of ['0.0.0.0', '::']) {
       const listener = await lab.traffic('listener', ['listen', '--address', address, '--hold'], {
-        netns: there!,
+        netns: there,
         cgroup: group,
       });
       ports.push((await listener.said('listening')).port ?? 0);
