@@ -58,6 +58,8 @@ export class SnapshotResponder {
   readonly #subscription: Subscription;
   readonly #waiting: Waiting[] = [];
   #answering = 0;
+  /** Bytes of pages since the server was last known to have taken all. */
+  #unpaced = 0;
 
   constructor(options: ResponderOptions) {
     this.#options = options;
@@ -108,20 +110,23 @@ export class SnapshotResponder {
   /** False when the bus did not take all pages: the asker sees that one is missing. */
   async #answer({ request, reply }: Waiting): Promise<boolean> {
     const { bus } = this.#options;
-    let unpaced = 0;
     for (const page of this.#build(request)) {
-      if (!bus.respond(reply, page)) return false;
-      unpaced += page.length;
-      if (unpaced < PACE_BYTES) continue;
-      unpaced = 0;
-      const taken = await bus.flush().then(
-        () => true,
-        () => false,
-      );
-      if (!taken) return false;
+      this.#unpaced += page.length;
+      if (this.#unpaced > PACE_BYTES && !(await this.#taken())) return false;
+      if (bus.respond(reply, page)) continue;
+      if (!(await this.#taken()) || !bus.respond(reply, page)) return false;
     }
     this.counters.snapshots++;
     return true;
+  }
+
+  /** Whether the server has taken what was sent; false when it is away. */
+  async #taken(): Promise<boolean> {
+    this.#unpaced = 0;
+    return this.#options.bus.flush().then(
+      () => true,
+      () => false,
+    );
   }
 
   /** All pages, of one instant: nothing else runs meanwhile. */
