@@ -54,4 +54,32 @@ int tcp_accept(struct trace_event_raw_sys_exit *context)
 	return accept_returns(context->ret);
 }
 
+/*
+ * io_uring's accept returns no system call. The descriptor belongs to the task of the request, not to the one
+ * that happens to complete it. Completions of a multishot accept but its last name no request; accepts into the
+ * ring's own file table have no descriptor.
+ */
+SEC("tp_btf/io_uring_complete")
+int tcp_accept_ring(u64 *context)
+{
+	struct io_kiocb *request = (struct io_kiocb *)context[1];
+	struct task_struct *task;
+	struct owner owner;
+	s32 fd;
+
+	if (!request || BPF_CORE_READ(request, opcode) != IORING_OP_ACCEPT ||
+	    BPF_CORE_READ((struct io_accept *)request, file_slot))
+		return 0;
+	fd = BPF_CORE_READ(request, cqe.res);
+	if (fd < 0)
+		return 0;
+	if (bpf_core_field_exists(struct io_kiocb___until_6_12, task))
+		task = BPF_CORE_READ((struct io_kiocb___until_6_12 *)request, task);
+	else
+		task = BPF_CORE_READ(request, tctx, task);
+	owner_of_task(&owner, task);
+	accepted(task, &owner, fd);
+	return 0;
+}
+
 #endif /* NETSTATD_ACCEPT_H */

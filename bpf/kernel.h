@@ -384,6 +384,8 @@ struct pt_regs;
 
 #pragma clang attribute pop
 
+/* bpf_tracing.h: registers by the kernel's own names. */
+#define __VMLINUX_H__
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>

@@ -78,7 +78,8 @@ enum close_side {
 
 struct socket_record {
 	struct record_header header;
-	__u64 cookie; /* bpf_get_socket_cookie: the key of a connection on this node */
+	/* bpf_get_socket_cookie: the key of a connection on this node; 0: a connect that never began, and failed */
+	__u64 cookie;
 	__u64 cgroup_id; /* of the owner with RECORD_F_OWNER, else of the socket (sk_cgrp_data) */
 	__u64 owner_start_ns; /* start_boottime (CLOCK_BOOTTIME) of the owner's thread group leader */
 	__u64 bytes_sent; /* payload, without SYN, FIN and retransmissions */
@@ -90,7 +91,7 @@ struct socket_record {
 	__u32 pid; /* thread group id in the initial pid namespace */
 	__u32 uid; /* sk_uid: the user that made the socket */
 	__u32 netns; /* inode of the network namespace */
-	__u32 error; /* positive errno (sk_err) at SOCKET_CLOSED */
+	__u32 error; /* positive errno at SOCKET_CLOSED: sk_err, or ECONNRESET for a reset by either end */
 	__u16 local_port;
 	__u16 remote_port;
 	__u8 local_address[16]; /* IPv4: the first 4 bytes, the rest zero */

@@ -131,6 +131,10 @@ static __always_inline void tcp_end_to_record(struct socket_record *record, stru
 		record->close_side = CLOSE_REMOTE;
 	if (!record->error && open)
 		record->error = ECONNRESET;
+	if (!record->error && from == TCP_SYN_SENT && !record->local_port) {
+		record->error = EADDRNOTAVAIL; /* connect() found no free port, and says so only to its caller */
+		return;
+	}
 	if (record->close_side == CLOSE_UNKNOWN && (open || from == TCP_SYN_SENT) &&
 	    (!sk->sk_err || sk->sk_err == ECONNABORTED))
 		record->close_side = CLOSE_LOCAL;

@@ -29,7 +29,7 @@ export type ChunkListener = (buffer: Buffer, payloadBytes: number, records: numb
 const kinds: Record<string, string[]> = {
   tcp: ['tcp_state'],
   accept: ['tcp_accept4', 'tcp_accept'],
-  uringAccept: ['tcp_accept_uring'],
+  uringAccept: ['tcp_accept_ring'],
   failedConnect: ['tcp_connect_exit'],
   udp: ['udp_egress', 'udp_ingress'],
   processes: ['process_executed'],
