@@ -1,0 +1,82 @@
+import { connectBus } from '@netstatd/bus';
+import { Capture, CaptureError } from '@netstatd/capture';
+import { LogOnce, runService, StartError } from '@netstatd/service';
+import { StatusPublisher } from '@netstatd/stream';
+import { join } from 'node:path';
+import { Collector } from './collector.ts';
+import { registerMetrics } from './metrics.ts';
+import { collectorSettings } from './settings.ts';
+
+void runService({
+  name: 'collector',
+  about: 'Reads what the kernel tells about sockets and processes, and puts it on the bus.',
+  settings: collectorSettings,
+  health: 5281,
+  start: async ({ settings, log, metrics, ready, version }) => {
+    const { nodeName, natsUrl, sweepMs } = settings;
+    const capture = openCapture(settings);
+    for (const { name, section, state, reason } of Object.values(capture.hooks)) {
+      if (state === 'failed') log.warn({ name, section, reason }, 'a hook was not attached');
+      else log.debug({ name, section, state, reason }, 'hook');
+    }
+    const bus = await connectBus({ url: natsUrl, name: `collector ${nodeName}`, log });
+    const checkBus = () => ready.set('bus', bus.connected, 'the bus is away');
+    checkBus();
+    bus.onChange(checkBus);
+
+    const failures = new LogOnce(log);
+    const collector = new Collector({
+      bus,
+      capture,
+      nodeName,
+      sweepMs,
+      onState: (part, reason) => {
+        ready.set(part, reason === undefined, reason);
+        if (reason === undefined) failures.over(part, `${part}: works again`);
+        else failures.warn(part, { reason }, `${part}: failed`);
+      },
+    });
+    registerMetrics(metrics, collector, bus);
+    const status = new StatusPublisher({
+      bus,
+      node: nodeName,
+      service: 'collector',
+      version,
+      read: () => {
+        const reasons = Object.values(ready.reasons());
+        return {
+          ready: ready.ready,
+          ...(reasons.length > 0 ? { reason: reasons.join('; ') } : {}),
+          counters: collector.counters(),
+          capture: capture.captureKinds(),
+        };
+      },
+    });
+    return {
+      stop: async () => {
+        status.close();
+        collector.close();
+        await bus.close();
+      },
+    };
+  },
+});
+
+/** The addon and the object lie beside the bundle. */
+function openCapture(settings: {
+  loopback: boolean;
+  udp: boolean;
+  ringBytes: number;
+  flowIdleSeconds: number;
+}): Capture {
+  const { loopback, udp, ringBytes, flowIdleSeconds } = settings;
+  try {
+    return Capture.open({
+      addonPath: join(__dirname, 'capture.node'),
+      objectPath: join(__dirname, 'netstatd.bpf.o'),
+      options: { loopback, udp, ringBytes, flowIdleMs: flowIdleSeconds * 1000 },
+    });
+  } catch (error) {
+    throw error instanceof CaptureError ? new StartError(error.message) : error;
+  }
+}
