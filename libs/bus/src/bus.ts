@@ -1,6 +1,8 @@
 import type { Msg, NatsConnection, Subscription as NatsSubscription } from 'nats';
 import { connect, DebugEvents, Events } from 'nats';
 import { BusError } from './error.ts';
+import type { BusLog } from './log.ts';
+import { quietLog } from './log.ts';
 import type { PageLimits } from './pages.ts';
 import { Pages } from './pages.ts';
 import { Pending } from './pending.ts';
@@ -8,18 +10,12 @@ import { retryDelayMs } from './retry.ts';
 import type { BusAddress } from './url.ts';
 import { parseBusUrl } from './url.ts';
 
-/** What the bus needs of a logger; pino's is one. */
-export interface BusLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
-
 export interface BusOptions {
   /** As {@link parseBusUrl} reads it. */
   readonly url: string;
   /** Shown by the server for this connection. */
   readonly name: string;
-  readonly log: BusLog;
+  readonly log?: BusLog;
   /** Bytes given to the server and not yet taken by it; beyond them a publish is dropped. */
   readonly maxPendingBytes?: number;
 }
@@ -68,7 +64,8 @@ const MAX_PENDING_BYTES = 8 << 20;
  */
 export class Bus {
   readonly #address: BusAddress;
-  readonly #options: BusOptions;
+  readonly #name: string;
+  readonly #log: BusLog;
   readonly #subscriptions = new Set<LiveSubscription>();
   readonly #listeners = new Set<(connected: boolean) => void>();
   readonly #pages = new Set<Pages>();
@@ -94,7 +91,8 @@ export class Bus {
   /** Use {@link connectBus}. */
   constructor(options: BusOptions) {
     this.#address = parseBusUrl(options.url);
-    this.#options = options;
+    this.#name = options.name;
+    this.#log = options.log ?? quietLog;
     this.#pending = new Pending(options.maxPendingBytes ?? MAX_PENDING_BYTES);
     void this.#keepConnected();
   }
@@ -200,7 +198,7 @@ export class Bus {
     }
     if (payload.length > this.maxPayload) {
       if (stats.droppedTooLarge++ === 0)
-        this.#options.log.warn(
+        this.#log.warn(
           { subject, bytes: payload.length, limit: this.maxPayload },
           'a message is larger than the bus takes and was dropped',
         );
@@ -221,8 +219,7 @@ export class Bus {
     if (!this.#nats || this.#nats.isClosed()) return;
     live.nats = this.#nats.subscribe(live.subject, {
       callback: (error, message) => {
-        if (error)
-          this.#options.log.warn({ subject: live.subject, err: error }, 'a subscription failed');
+        if (error) this.#log.warn({ subject: live.subject, err: error }, 'a subscription failed');
         else this.#deliver(live, message);
       },
     });
@@ -237,7 +234,7 @@ export class Bus {
       live.handler(message.data, message.subject, message.reply === '' ? undefined : message.reply);
     } catch (error) {
       if (this.#stats.handlerErrors++ === 0)
-        this.#options.log.warn({ subject: live.subject, err: error }, 'a message was not handled');
+        this.#log.warn({ subject: live.subject, err: error }, 'a message was not handled');
     }
   }
 
@@ -255,7 +252,7 @@ export class Bus {
           servers,
           ...login,
           ...(tls ? { tls: {} } : {}),
-          name: this.#options.name,
+          name: this.#name,
           timeout: CONNECT_TIMEOUT_MS,
           pingInterval: PING_INTERVAL_MS,
           maxReconnectAttempts: -1,
@@ -267,8 +264,7 @@ export class Bus {
         await this.#serve(nats);
       } catch (error) {
         const delayMs = retryDelayMs(this.#attempts++);
-        if (!warned)
-          this.#options.log.warn({ servers, err: error }, 'the bus is away, trying again');
+        if (!warned) this.#log.warn({ servers, err: error }, 'the bus is away, trying again');
         warned = true;
         await new Promise<void>((resolve) => {
           const timer = setTimeout(resolve, delayMs);
@@ -295,7 +291,7 @@ export class Bus {
       } else if (type === Events.Reconnect) {
         this.#setConnected(true);
       } else if (type === Events.Error) {
-        this.#options.log.warn({ code: data }, 'the bus reports an error');
+        this.#log.warn({ code: data }, 'the bus reports an error');
       }
     }
     this.#setConnected(false);
@@ -308,13 +304,13 @@ export class Bus {
     this.#reconnectDelayMs = retryDelayMs(0);
     const { servers } = this.#address;
     if (connected) {
-      this.#options.log.info({ servers }, 'connected to the bus');
+      this.#log.info({ servers }, 'connected to the bus');
     } else {
       this.#stats.disconnects++;
       this.#pending.reset();
       for (const pages of this.#pages)
         pages.fail(new BusError('DISCONNECTED', 'the bus went away during a request'));
-      if (!this.#closing) this.#options.log.warn({ servers }, 'lost the bus, trying again');
+      if (!this.#closing) this.#log.warn({ servers }, 'lost the bus, trying again');
     }
     for (const listener of this.#listeners) listener(connected);
   }

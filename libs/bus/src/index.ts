@@ -1,7 +1,9 @@
-export type { BusLog, BusOptions, BusStats, MessageHandler, Subscription } from './bus.ts';
+export type { BusOptions, BusStats, MessageHandler, Subscription } from './bus.ts';
 export { Bus, connectBus } from './bus.ts';
 export type { BusErrorCode } from './error.ts';
 export { BusError } from './error.ts';
+export type { BusLog } from './log.ts';
+export { quietLog } from './log.ts';
 export { pack } from './pack.ts';
 export type { PageLimits } from './pages.ts';
 export { retryDelayMs } from './retry.ts';

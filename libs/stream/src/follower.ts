@@ -1,5 +1,5 @@
 import type { BusLog, Subscription } from '@netstatd/bus';
-import { retryDelayMs, subjects } from '@netstatd/bus';
+import { quietLog, retryDelayMs, subjects } from '@netstatd/bus';
 import type { EventRow, Filter } from '@netstatd/events';
 import type { StreamBus } from './bus.ts';
 import { readBatchOf } from './feed.ts';
@@ -53,8 +53,6 @@ const MAX_BUFFERED_EVENTS = 1 << 18;
 const MAX_SNAPSHOT_ROWS = 1 << 21;
 /** Gaps closer together than this, in milliseconds, are answered ever more slowly. */
 const CALM_MS = 10_000;
-
-const quiet: BusLog = { info: () => undefined, warn: () => undefined };
 
 /**
  * Follows a node: its whole state, then every event since, in order and once. Where events were
@@ -236,7 +234,7 @@ export class Follower {
   }
 
   #warn(error: unknown, message: string): void {
-    (this.#options.log ?? quiet).warn({ node: this.#options.node, err: error }, message);
+    (this.#options.log ?? quietLog).warn({ node: this.#options.node, err: error }, message);
   }
 
   async #pause(delayMs: number): Promise<void> {
