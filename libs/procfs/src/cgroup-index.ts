@@ -34,15 +34,24 @@ export class CgroupIndex {
     return this.#paths.size;
   }
 
+  /** Every path that is known. */
+  paths(): IterableIterator<string> {
+    return this.#paths.values();
+  }
+
   /** Path below the hierarchy's root, "/" for the root itself; undefined for an id that is not known. */
   pathOf(id: number): string | undefined {
     const path = this.#paths.get(id);
     if (path !== undefined || this.#root === undefined) return path;
-    const now = this.#now();
-    if (now - this.#scannedAt < SCAN_INTERVAL_MS) return undefined;
-    this.#scannedAt = now;
+    if (this.#now() - this.#scannedAt < SCAN_INTERVAL_MS) return undefined;
     this.#scan(this.#root);
     return this.#paths.get(id);
+  }
+
+  /** Reads the whole tree anew and forgets what is no longer in it: after a loss of records. */
+  rescan(): void {
+    this.#paths.clear();
+    if (this.#root !== undefined) this.#scan(this.#root);
   }
 
   learn(id: number, path: string): void {
@@ -62,6 +71,7 @@ export class CgroupIndex {
 
   /** Breadth first, so that a tree beyond the bound is known in its upper levels. */
   #scan(root: string): void {
+    this.#scannedAt = this.#now();
     const directories = [''];
     for (let next = 0; next < directories.length && next < SCAN_MAX; next++) {
       const path = directories[next] ?? '';

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parseMountinfo, unifiedCgroupMount } from './mountinfo.ts';
+import { hasLegacyCgroups, parseMountinfo, unifiedCgroupMount } from './mountinfo.ts';
 
 const hybrid = `23 0 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
 32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
@@ -8,6 +8,8 @@ const hybrid = `23 0 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
 
 test('optional fields, hybrid hierarchies and octal escapes are understood', () => {
   expect(unifiedCgroupMount(parseMountinfo(hybrid))).toBe('/sys/fs/cgroup/unified');
+  expect(hasLegacyCgroups(parseMountinfo(hybrid))).toBe(true);
+  expect(hasLegacyCgroups(parseMountinfo('1 0 0:1 / / rw - cgroup2 cgroup2 rw'))).toBe(false);
   expect(parseMountinfo('1 0 0:1 /a\\040b /mnt/x\\134y rw - tmpfs tmpfs rw')).toEqual([
     { root: '/a b', mountPoint: '/mnt/x\\y', filesystem: 'tmpfs' },
   ]);

@@ -26,6 +26,11 @@ export function unifiedCgroupMount(mounts: readonly Mount[]): string | undefined
   return mounts.find(({ filesystem }) => filesystem === 'cgroup2')?.mountPoint;
 }
 
+/** Whether hierarchies of the first version are in use: there, the unified one may not tell the container. */
+export function hasLegacyCgroups(mounts: readonly Mount[]): boolean {
+  return mounts.some(({ filesystem }) => filesystem === 'cgroup');
+}
+
 function splitOnce(text: string, separator: string): [string, string] {
   const at = text.indexOf(separator);
   return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + separator.length)];

@@ -45,6 +45,8 @@ test('this process is read whole', () => {
     exe: process.execPath,
     uid: process.getuid?.(),
   });
+  expect(procfs.readCgroups(process.pid, self?.startTicks ?? 0)).toEqual(self?.cgroupPaths);
+  expect(procfs.readCgroups(process.pid, 1)).toBeUndefined();
   expect(self?.netns).toBe(procfs.netnsOf('self'));
   expect(self?.startTicks).toBeGreaterThan(0);
   expect([...procfs.processes()]).toContain(process.pid);
@@ -102,6 +104,9 @@ test('the cgroup index scans on a miss, at a bounded rate, and learns and forget
   expect(index.pathOf(late)).toBe('/late');
   index.forget(late);
   expect(index.pathOf(late)).toBeUndefined();
+  rmSync(join(root, 'a', 'b'), { recursive: true });
+  index.rescan();
+  expect(index.size).toBe(3);
   index.learn(late, '/told');
   expect(index.pathOf(late)).toBe('/told');
   expect(new CgroupIndex(join(directory, 'nothing')).pathOf(1)).toBeUndefined();

@@ -36,8 +36,7 @@ export class ProcFs {
     const exe = this.#exe(directory);
     const netns = this.netnsOf(pid);
     const uid = parseUid(readBounded(`${directory}/status`));
-    const cgroups = readBounded(`${directory}/cgroup`);
-    const cgroupPaths = cgroups === undefined ? [] : parseCgroupFile(cgroups.toString('utf8'));
+    const cgroupPaths = this.#cgroups(directory);
     if (this.#stat(directory)?.startTicks !== before.startTicks) return undefined;
     return {
       ...before,
@@ -46,6 +45,15 @@ export class ProcFs {
       ...(netns !== undefined && { netns }),
       ...(uid !== undefined && { uid }),
     };
+  }
+
+  /**
+   * Its cgroups only, see parseCgroupFile; undefined when the process that started at `startTicks` is gone.
+   */
+  readCgroups(pid: number, startTicks: number): readonly string[] | undefined {
+    const directory = `${this.#root}/${pid}`;
+    const paths = this.#cgroups(directory);
+    return this.#stat(directory)?.startTicks === startTicks ? paths : undefined;
   }
 
   /** Inode of a process's network namespace. */
@@ -97,6 +105,10 @@ export class ProcFs {
   #stat(directory: string): ProcessStat | undefined {
     const bytes = readBounded(`${directory}/stat`);
     return bytes && parseStat(bytes);
+  }
+
+  #cgroups(directory: string): readonly string[] {
+    return parseCgroupFile(readBounded(`${directory}/cgroup`)?.toString('utf8') ?? '');
   }
 
   #line(path: string): string | undefined {

@@ -1,0 +1,333 @@
+import { Direction, RecordFlag, SocketKind, type SocketView } from '@netstatd/records';
+import type { Announcer } from './announcer.ts';
+import { BoundedMap } from './bounded-map.ts';
+import { Connection, Ending, readEnding } from './connection.ts';
+import type { Counters } from './counters.ts';
+import { Held } from './held.ts';
+import type { Host } from './host.ts';
+import type { Limits } from './limits.ts';
+import type { Listeners } from './listeners.ts';
+import type { Owners } from './owners.ts';
+
+/** The kernel's TCP_SYN_SENT, TCP_SYN_RECV, TCP_CLOSE and TCP_NEW_SYN_RECV. */
+const SYN_SENT = 2;
+const SYN_RECV = 3;
+const CLOSE = 7;
+const NEW_SYN_RECV = 12;
+
+/** What the record of the moment says beside the socket itself. */
+export interface RecordMoment {
+  flags: number;
+  /** Microseconds since 1970, and CLOCK_MONOTONIC nanoseconds. */
+  micros: number;
+  timeNs: number;
+}
+
+/**
+ * TCP connections by socket cookie, and what becomes of them. Every handler is idempotent: what a snapshot and the
+ * ring buffer both tell is sent once, and a record that is older than what is known changes nothing.
+ */
+export class Connections {
+  readonly #announcer: Announcer;
+  readonly #owners: Owners;
+  readonly #listeners: Listeners;
+  readonly #host: Host;
+  readonly #counters: Counters;
+  readonly #open: BoundedMap<number, Connection>;
+  /** Those that have ended, for accepts that come late and records that come twice. */
+  readonly #closed: BoundedMap<number, Connection>;
+  readonly #held: Held;
+  /** Shown by a snapshot that is not complete yet: the listeners that tell their direction may follow. */
+  #undirected: { connection: Connection; portAsked: boolean }[] = [];
+  /** Connecting as far as is known, established by the snapshot. */
+  #contradicted: Connection[] = [];
+  /** Not shown by the snapshot: their end was lost, or is yet to be read. */
+  #missing: Connection[] = [];
+  /** Newest time that was read, microseconds since 1970. */
+  #nowMicros = 0;
+
+  constructor(
+    parts: {
+      announcer: Announcer;
+      owners: Owners;
+      listeners: Listeners;
+      host: Host;
+      counters: Counters;
+    },
+    limits: Pick<Limits, 'sockets' | 'closed' | 'held'>,
+    acceptWaitMs: number,
+  ) {
+    this.#announcer = parts.announcer;
+    this.#owners = parts.owners;
+    this.#listeners = parts.listeners;
+    this.#host = parts.host;
+    this.#counters = parts.counters;
+    this.#open = new BoundedMap(limits.sockets, (connection) => this.#presumeClosed(connection));
+    this.#closed = new BoundedMap(limits.closed);
+    this.#held = new Held(acceptWaitMs, limits.held);
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+  get evicted(): number {
+    return this.#open.evicted;
+  }
+  get held(): number {
+    return this.#held.size;
+  }
+  values(): IterableIterator<Connection> {
+    return this.#open.values();
+  }
+
+  take(kind: number, view: SocketView, moment: RecordMoment): void {
+    this.#nowMicros = moment.micros;
+    switch (kind) {
+      case SocketKind.CONNECTING:
+        this.#connecting(view, moment);
+        break;
+      case SocketKind.ESTABLISHED:
+        this.#established(view, moment);
+        break;
+      case SocketKind.ACCEPTED:
+        this.#accepted(view, moment);
+        break;
+      case SocketKind.CLOSED:
+        this.#ended(view, moment);
+        break;
+      default:
+        this.#counters.unknownKinds++;
+    }
+  }
+
+  /** A snapshot shows a socket. */
+  show(view: SocketView, moment: RecordMoment, snapshot: number): void {
+    const { state, cookie } = view;
+    this.#nowMicros = moment.micros;
+    if (state === SYN_RECV || state === CLOSE || state === NEW_SYN_RECV) return;
+    let connection = this.#open.get(cookie);
+    if (connection === undefined) {
+      const closed = this.#closed.get(cookie);
+      if (closed !== undefined && closed.timeNs >= moment.timeNs) return;
+      connection = this.#begin(view, state === SYN_SENT ? 'SYN_SENT' : 'ESTABLISHED', moment);
+      connection.seen = snapshot;
+      connection.sinceMicros -= view.durationMicros;
+      this.#counters.presumedOpen++;
+      this.#owners.take(connection, view, moment.flags, moment.micros);
+      if (connection.direction === undefined) {
+        const portAsked = (moment.flags & RecordFlag.PORT_ASKED) !== 0;
+        this.#undirected.push({ connection, portAsked });
+      } else {
+        this.#announcer.connection(connection);
+      }
+      return;
+    }
+    this.#counters.repeated++;
+    connection.seen = snapshot;
+    this.#own(connection, view, moment);
+    if (connection.state !== 'SYN_SENT' || state === SYN_SENT) return;
+    connection.describe(view);
+    this.#contradicted.push(connection);
+  }
+
+  /**
+   * A snapshot begun at `beginNs` is complete: listeners tell the direction of connections older than the
+   * collector, and what contradicts the snapshot is noted until `settle`, because the records that explain it may
+   * still be on their way.
+   */
+  complete(snapshot: number, beginNs: number): void {
+    this.direct();
+    this.#missing = [];
+    for (const connection of this.#open.values()) {
+      if (connection.seen !== snapshot && connection.timeNs < beginNs) {
+        this.#missing.push(connection);
+      }
+    }
+  }
+
+  /** Sends the connections that waited for the snapshot's listeners to tell their direction. */
+  direct(): void {
+    for (const { connection, portAsked } of this.#undirected) {
+      if (!this.#has(connection) || connection.announced) continue;
+      if (this.#listeners.accepts(connection)) connection.direction = 'inbound';
+      else if (!portAsked) connection.direction = 'outbound';
+      this.#announcer.connection(connection);
+    }
+    this.#undirected = [];
+  }
+
+  /** No record has explained since what contradicts the last snapshot: the snapshot is right. */
+  settle(): void {
+    for (const connection of this.#contradicted) {
+      if (!this.#has(connection) || connection.state !== 'SYN_SENT') continue;
+      connection.state = 'ESTABLISHED';
+      this.#announcer.connection(connection);
+    }
+    for (const connection of this.#missing) {
+      if (!this.#has(connection)) continue;
+      this.#open.delete(connection.sockCookie);
+      this.#presumeClosed(connection);
+    }
+    this.#contradicted = [];
+    this.#missing = [];
+  }
+
+  /** Lets go of connections that have waited long enough for their owner. */
+  release(nowNs: number): void {
+    for (let next = this.#held.expired(nowNs); next; next = this.#held.expired(nowNs)) {
+      this.#letGo(next);
+    }
+  }
+
+  #connecting(view: SocketView, moment: RecordMoment): void {
+    const known = this.#open.get(view.cookie);
+    if (known !== undefined) {
+      if (known.timeNs >= moment.timeNs) {
+        this.#counters.repeated++;
+        return;
+      }
+      // The socket connects anew: the end of what it did before was lost.
+      this.#open.delete(view.cookie);
+      this.#presumeClosed(known);
+    } else if (this.#isStale(view.cookie, moment)) return;
+    const connection = this.#begin(view, 'SYN_SENT', moment);
+    connection.direction = 'outbound';
+    this.#owners.take(connection, view, moment.flags, moment.micros);
+    this.#announcer.connection(connection);
+  }
+
+  #established(view: SocketView, moment: RecordMoment): void {
+    const known = this.#open.get(view.cookie);
+    if (known === undefined) {
+      if (this.#isStale(view.cookie, moment)) return;
+      const connection = this.#begin(view, 'ESTABLISHED', moment);
+      this.#owners.take(connection, view, moment.flags, moment.micros);
+      if (connection.process !== undefined || view.direction !== Direction.INBOUND) {
+        this.#announcer.connection(connection);
+        return;
+      }
+      const crowdedOut = this.#held.add(connection);
+      if (crowdedOut?.held) this.#letGo(crowdedOut);
+      return;
+    }
+    if (known.state !== 'SYN_SENT') {
+      this.#counters.repeated++;
+      this.#own(known, view, moment);
+      return;
+    }
+    known.describe(view);
+    known.state = 'ESTABLISHED';
+    known.sinceMicros = moment.micros;
+    known.timeNs = Math.max(known.timeNs, moment.timeNs);
+    this.#owners.take(known, view, moment.flags, moment.micros);
+    this.#announcer.connection(known);
+  }
+
+  #accepted(view: SocketView, moment: RecordMoment): void {
+    const open = this.#open.get(view.cookie);
+    if (open !== undefined) {
+      this.#own(open, view, moment);
+      return;
+    }
+    const closed = this.#closed.get(view.cookie);
+    if (closed === undefined || (closed.presumed && closed.timeNs < moment.timeNs)) {
+      // Its ESTABLISHED was lost, or it waited to be accepted where no snapshot sees it.
+      if (view.state === CLOSE) return;
+      const connection = this.#begin(view, 'ESTABLISHED', moment);
+      connection.direction = 'inbound';
+      this.#owners.take(connection, view, moment.flags, moment.micros);
+      this.#announcer.connection(connection);
+      return;
+    }
+    if (!this.#owners.take(closed, view, moment.flags, moment.micros)) {
+      this.#counters.repeated++;
+      return;
+    }
+    this.#announcer.accepted(closed, moment.micros);
+    this.#announcer.release(closed, moment.micros);
+  }
+
+  #ended(view: SocketView, moment: RecordMoment): void {
+    let connection = this.#open.get(view.cookie);
+    if (connection === undefined) {
+      if (this.#isStale(view.cookie, moment) || this.#closed.get(view.cookie)?.presumed) return;
+      // All that came before was lost; what the record says of the end is true all the same.
+      connection = this.#begin(view, 'ESTABLISHED', moment);
+      connection.describe(view);
+      if (view.durationMicros === 0) connection.state = 'SYN_SENT';
+    } else if (connection.timeNs > moment.timeNs) {
+      // The end of what this socket was before the snapshot that showed it.
+      this.#counters.repeated++;
+      return;
+    }
+    connection.timeNs = moment.timeNs;
+    connection.describe(view);
+    const ending = readEnding(view, moment.micros, connection.state === 'ESTABLISHED');
+    this.#own(connection, view, moment);
+    if (connection.held) connection.ending = ending;
+    else this.#close(connection, ending);
+  }
+
+  /** Takes an owner that came after the connection; sends what waited for it, or says so late. */
+  #own(connection: Connection, view: SocketView, moment: RecordMoment): void {
+    if (!this.#owners.take(connection, view, moment.flags, moment.micros)) return;
+    if (connection.held) {
+      this.#counters.ownersInTime++;
+      this.#letGo(connection);
+    } else if (connection.announced) {
+      this.#announcer.accepted(connection, moment.micros);
+    }
+  }
+
+  /** Sends the ESTABLISHED of a held connection, and its end if that came meanwhile. */
+  #letGo(connection: Connection): void {
+    connection.held = false;
+    this.#announcer.connection(connection);
+    const { ending } = connection;
+    connection.ending = undefined;
+    if (ending !== undefined) this.#close(connection, ending);
+  }
+
+  #begin(view: SocketView, state: 'SYN_SENT' | 'ESTABLISHED', moment: RecordMoment): Connection {
+    const connection = new Connection(view, state, moment.micros, moment.timeNs);
+    connection.remote = this.#host.remoteOf(connection.remoteIP);
+    this.#closed.delete(connection.sockCookie);
+    this.#open.set(connection.sockCookie, connection);
+    return connection;
+  }
+
+  #close(connection: Connection, ending: Ending): void {
+    this.#open.delete(connection.sockCookie);
+    connection.end(ending);
+    if (connection.process === undefined) this.#counters.ownersMissing++;
+    this.#announcer.connection(connection);
+    this.#closed.set(connection.sockCookie, connection);
+    this.#announcer.release(connection, ending.endMicros);
+  }
+
+  /** It is gone, but nobody said when and why. It is no longer in the table. */
+  #presumeClosed(connection: Connection): void {
+    if (connection.ending !== undefined) {
+      this.#letGo(connection);
+      return;
+    }
+    if (connection.held) this.#letGo(connection);
+    this.#counters.presumedClosed++;
+    connection.presumed = true;
+    const ending = new Ending();
+    ending.endMicros = this.#nowMicros;
+    this.#close(connection, ending);
+  }
+
+  #has(connection: Connection): boolean {
+    return this.#open.get(connection.sockCookie) === connection;
+  }
+
+  /** Whether a record tells of a connection that has ended since. */
+  #isStale(cookie: number, moment: RecordMoment): boolean {
+    const closed = this.#closed.get(cookie);
+    if (closed === undefined || closed.timeNs < moment.timeNs) return false;
+    this.#counters.repeated++;
+    return true;
+  }
+}

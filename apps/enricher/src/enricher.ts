@@ -1,0 +1,244 @@
+import { makeRow } from '@netstatd/events';
+import type { CgroupIndex, ProcFs } from '@netstatd/procfs';
+import {
+  BatchReader,
+  CgroupKind,
+  MarkKind,
+  RecordFlag,
+  RecordType,
+  SocketKind,
+} from '@netstatd/records';
+import { Announcer, type Emit } from './announcer.ts';
+import { Connections, type RecordMoment } from './connections.ts';
+import { Containers } from './containers.ts';
+import { Counters } from './counters.ts';
+import { Cursor, type Loss } from './cursor.ts';
+import { Flows } from './flows.ts';
+import type { Host } from './host.ts';
+import { defaultLimits, type Limits } from './limits.ts';
+import { Listeners } from './listeners.ts';
+import { Owners } from './owners.ts';
+import { Processes } from './processes.ts';
+import { ReadClock } from './read-clock.ts';
+import { Resync, type Waits } from './resync.ts';
+
+export interface EnricherOptions {
+  /** Takes each finished row. */
+  readonly emit: Emit;
+  /** Asks the collector for a snapshot in the raw stream. */
+  readonly requestResync: (reason: string) => void;
+  /** Between two of these. */
+  readonly waits: Waits;
+  readonly host: Host;
+  readonly procfs: ProcFs;
+  readonly cgroups: CgroupIndex;
+  /** Whether hierarchies of cgroup v1 are in use. */
+  readonly legacyCgroups: boolean;
+  /** How long an inbound connection waits for its owner. */
+  readonly acceptWaitMs: number;
+  readonly limits?: Partial<Limits>;
+}
+
+/**
+ * The state of the node, and the only place that has any: raw records in, events out. It has no clock and no
+ * connections of its own, it is driven by `read` and `tick`.
+ */
+export class Enricher {
+  readonly counters = new Counters();
+  readonly processes: Processes;
+  readonly containers: Containers;
+  readonly listeners: Listeners;
+  readonly connections: Connections;
+  readonly flows: Flows;
+  readonly announcer: Announcer;
+  readonly host: Host;
+  readonly #emit: Emit;
+  readonly #reader = new BatchReader();
+  readonly #cursor = new Cursor();
+  readonly #clock = new ReadClock();
+  readonly #resync: Resync;
+  /** Of the record at hand: one object, written over for each. */
+  readonly #moment: RecordMoment = { flags: 0, micros: 0, timeNs: 0 };
+
+  constructor(options: EnricherOptions) {
+    const { emit, host, procfs, cgroups, legacyCgroups } = options;
+    const { counters } = this;
+    const limits = { ...defaultLimits, ...options.limits };
+    this.#emit = emit;
+    this.host = host;
+    this.processes = new Processes(procfs, limits);
+    this.containers = new Containers(cgroups, procfs, legacyCgroups, limits);
+    this.announcer = new Announcer(emit, this.containers, host, counters);
+    const { announcer } = this;
+    const owners = new Owners(this.processes, announcer);
+    this.listeners = new Listeners({ emit, announcer, owners, host, counters }, limits);
+    const parts = { announcer, owners, listeners: this.listeners, host, counters };
+    this.connections = new Connections(parts, limits, options.acceptWaitMs);
+    this.flows = new Flows(parts, limits);
+    this.#resync = new Resync((reason) => {
+      counters.resyncRequests++;
+      options.requestResync(reason);
+    }, options.waits);
+  }
+
+  /** Whether nothing that is known to be lost is still to be made up for. */
+  get synced(): boolean {
+    return this.#resync.synced;
+  }
+
+  /** Reads a batch of raw records. @param nowMs monotonic time */
+  read(payload: Uint8Array, nowMs: number): void {
+    const reader = this.#reader;
+    const { counters } = this;
+    if (reader.load(payload) !== undefined) {
+      counters.badBatches++;
+      this.#resync.lost('malformed batch', true);
+      return;
+    }
+    const { stale, losses } = this.#cursor.step(reader);
+    if (stale) {
+      counters.staleBatches++;
+      return;
+    }
+    counters.batches++;
+    const clean = losses.length === 0;
+    for (const loss of losses) this.#lost(loss);
+    let read = 0;
+    while (reader.next()) {
+      read++;
+      this.#record(nowMs, clean);
+    }
+    if (reader.error !== undefined) {
+      counters.badBatches++;
+      const dropped = Math.max(0, reader.records - read);
+      this.#lost({ place: 'bus', dropped });
+    }
+    this.connections.release(this.#clock.nowNs(nowMs));
+  }
+
+  /** Does what time alone calls for; to be called every few milliseconds. @param nowMs monotonic time */
+  tick(nowMs: number): void {
+    const readNs = this.#clock.nowNs(nowMs);
+    this.connections.release(readNs);
+    if (!this.#resync.tick(nowMs, readNs)) return;
+    this.connections.settle();
+    this.flows.settle();
+    this.listeners.settle();
+  }
+
+  /** How much is remembered, and what had to be forgotten for want of room. */
+  gauges(): Record<string, number> {
+    const { connections, flows, processes, containers, listeners } = this;
+    const sizes: Record<string, number> = { held: connections.held };
+    for (const [name, table] of Object.entries({
+      ...{ connections, flows, processes, containers, listeners },
+    })) {
+      sizes[name] = table.size;
+      sizes[`${name}Evicted`] = table.evicted;
+    }
+    return sizes;
+  }
+
+  #record(nowMs: number, clean: boolean): void {
+    const reader = this.#reader;
+    const { type, flags, timeNs } = reader;
+    const moment = this.#moment;
+    moment.flags = flags;
+    moment.timeNs = timeNs;
+    moment.micros = reader.wallMicros(timeNs);
+    if (type === RecordType.MARK) {
+      this.#mark(nowMs, clean);
+      return;
+    }
+    if (!(flags & RecordFlag.SNAPSHOT)) this.#clock.read(timeNs, nowMs);
+    if (type === RecordType.SOCKET) this.#socket();
+    else if (type === RecordType.PROCESS) this.#process();
+    else this.#cgroup();
+  }
+
+  #socket(): void {
+    const { kind, socket } = this.#reader;
+    const moment = this.#moment;
+    this.counters.socketRecords++;
+    if (moment.flags & RecordFlag.SNAPSHOT) this.#resync.count();
+    switch (kind) {
+      case SocketKind.LISTENING:
+      case SocketKind.UNLISTENED:
+      case SocketKind.BOUND:
+      case SocketKind.UNBOUND:
+        this.listeners.take(kind, socket, moment, this.#resync.number);
+        break;
+      case SocketKind.FLOW_OPENED:
+      case SocketKind.FLOW_CLOSED:
+        this.flows.take(kind, socket, moment, this.#resync.number);
+        break;
+      case SocketKind.OPEN:
+        this.connections.show(socket, moment, this.#resync.number);
+        break;
+      default:
+        this.connections.take(kind, socket, moment);
+    }
+  }
+
+  #process(): void {
+    this.counters.processRecords++;
+    const { kind, process } = this.#reader;
+    const { timeNs, micros } = this.#moment;
+    const changed = this.processes.take(kind, process, timeNs, this.#resync.number);
+    if (changed === undefined) return;
+    // What names it goes on naming it; otherwise it is announced again when something does.
+    if (changed.sockets > 0) this.announcer.process(changed, micros);
+    else changed.announced = false;
+  }
+
+  #cgroup(): void {
+    this.counters.cgroupRecords++;
+    const { kind, cgroup } = this.#reader;
+    if (kind === CgroupKind.MADE) {
+      this.containers.made(cgroup.cgroupId, cgroup.tail);
+    } else if (kind === CgroupKind.REMOVED) {
+      const container = this.containers.removed(cgroup.cgroupId, cgroup.tail);
+      if (container) this.announcer.containerRemoved(container, this.#moment.micros);
+    } else {
+      this.counters.unknownKinds++;
+    }
+  }
+
+  #mark(nowMs: number, clean: boolean): void {
+    const { kind, mark } = this.#reader;
+    const { timeNs, micros } = this.#moment;
+    this.#clock.start(timeNs, nowMs);
+    const resync = this.#resync;
+    if (kind === MarkKind.SNAPSHOT_BEGIN) {
+      resync.begin(timeNs, nowMs, clean);
+    } else if (kind !== MarkKind.SNAPSHOT_END) {
+      this.counters.unknownKinds++;
+    } else if (resync.end(mark.sockets, timeNs)) {
+      this.counters.snapshots++;
+      const { number, beginNs } = resync;
+      this.processes.reconcile(number, beginNs);
+      this.connections.complete(number, beginNs);
+      this.flows.complete(number, beginNs);
+      this.listeners.complete(number, beginNs);
+      if (number > 1) {
+        for (const gone of this.containers.reconcile()) {
+          this.announcer.containerRemoved(gone, micros);
+        }
+      }
+    } else {
+      this.counters.brokenSnapshots++;
+      this.connections.direct();
+    }
+  }
+
+  #lost(loss: Loss): void {
+    const { counters } = this;
+    const dropped = loss.dropped ?? 0;
+    if (loss.place === 'kernel') counters.lostInKernel += dropped;
+    else if (loss.place === 'bus') counters.lostOnBus += dropped;
+    else counters.collectorRestarts++;
+    this.#resync.lost(`lost records (${loss.place})`, loss.place !== 'kernel');
+    // The kernel's time of a loss is not known, only when it was found out.
+    this.#emit(makeRow('stream.lagged', { timestamp: Date.now() * 1000, ...loss }));
+  }
+}

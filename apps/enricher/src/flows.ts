@@ -1,0 +1,137 @@
+import { RecordFlag, SocketKind, type SocketView } from '@netstatd/records';
+import type { Announcer } from './announcer.ts';
+import { BoundedMap } from './bounded-map.ts';
+import { Connection, Ending, readEnding } from './connection.ts';
+import type { RecordMoment } from './connections.ts';
+import type { Counters } from './counters.ts';
+import type { Host } from './host.ts';
+import type { Limits } from './limits.ts';
+import type { Listeners } from './listeners.ts';
+import type { Owners } from './owners.ts';
+
+/** UDP flows: what one socket and one peer exchange. The kernel counts them and tells of their begin and end. */
+export class Flows {
+  readonly #announcer: Announcer;
+  readonly #owners: Owners;
+  readonly #listeners: Listeners;
+  readonly #host: Host;
+  readonly #counters: Counters;
+  readonly #open: BoundedMap<string, Connection>;
+  #missing: [key: string, flow: Connection][] = [];
+  #nowMicros = 0;
+
+  constructor(
+    parts: {
+      announcer: Announcer;
+      owners: Owners;
+      listeners: Listeners;
+      host: Host;
+      counters: Counters;
+    },
+    limits: Pick<Limits, 'flows'>,
+  ) {
+    this.#announcer = parts.announcer;
+    this.#owners = parts.owners;
+    this.#listeners = parts.listeners;
+    this.#host = parts.host;
+    this.#counters = parts.counters;
+    this.#open = new BoundedMap(limits.flows, (flow) => this.#presumeClosed(flow));
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+  get evicted(): number {
+    return this.#open.evicted;
+  }
+  values(): IterableIterator<Connection> {
+    return this.#open.values();
+  }
+
+  take(kind: number, view: SocketView, moment: RecordMoment, snapshot: number): void {
+    this.#nowMicros = moment.micros;
+    if (kind === SocketKind.FLOW_OPENED) this.#opened(view, moment, snapshot);
+    else this.#closed(view, moment);
+  }
+
+  /** A snapshot begun at `beginNs` is complete; see Connections. */
+  complete(snapshot: number, beginNs: number): void {
+    this.#missing = [];
+    for (const flow of this.#open.values()) {
+      if (flow.seen !== snapshot && flow.timeNs < beginNs) this.#missing.push([keyOf(flow), flow]);
+    }
+  }
+
+  /** Closes the flows that the last snapshot did not show and of whose end no record told. */
+  settle(): void {
+    for (const [key, flow] of this.#missing) {
+      if (this.#open.get(key) !== flow) continue;
+      this.#open.delete(key);
+      this.#presumeClosed(flow);
+    }
+    this.#missing = [];
+  }
+
+  #opened(view: SocketView, moment: RecordMoment, snapshot: number): void {
+    const shown = (moment.flags & RecordFlag.SNAPSHOT) !== 0;
+    const key = keyOfView(view);
+    const known = this.#open.get(key);
+    if (known !== undefined) {
+      if (shown) known.seen = snapshot;
+      this.#counters.repeated++;
+      return;
+    }
+    const flow = this.#begin(key, view, moment);
+    if (shown) {
+      flow.seen = snapshot;
+      flow.sinceMicros -= view.durationMicros;
+      this.#counters.presumedOpen++;
+    }
+    this.#announcer.connection(flow);
+  }
+
+  #closed(view: SocketView, moment: RecordMoment): void {
+    const key = keyOfView(view);
+    let flow = this.#open.get(key);
+    if (flow === undefined) flow = this.#begin(key, view, moment);
+    else if (flow.timeNs > moment.timeNs) return;
+    this.#open.delete(key);
+    this.#own(flow, view, moment);
+    flow.end(readEnding(view, moment.micros, true));
+    this.#announcer.connection(flow);
+    this.#announcer.release(flow, moment.micros);
+  }
+
+  #begin(key: string, view: SocketView, moment: RecordMoment): Connection {
+    const flow = new Connection(view, 'ESTABLISHED', moment.micros, moment.timeNs);
+    flow.remote = this.#host.remoteOf(flow.remoteIP);
+    this.#own(flow, view, moment);
+    this.#open.set(key, flow);
+    return flow;
+  }
+
+  /** The record's owner, else the one who bound the very same socket. */
+  #own(flow: Connection, view: SocketView, moment: RecordMoment): void {
+    if (this.#owners.take(flow, view, moment.flags, moment.micros)) return;
+    const bound = this.#listeners.get(flow.sockCookie);
+    if (bound !== undefined) this.#owners.share(flow, bound, moment.micros);
+  }
+
+  #presumeClosed(flow: Connection): void {
+    this.#counters.presumedClosed++;
+    const ending = new Ending();
+    ending.endMicros = this.#nowMicros;
+    flow.end(ending);
+    this.#announcer.connection(flow);
+    this.#announcer.release(flow, this.#nowMicros);
+  }
+}
+
+/** The kernel's own key of a flow: its socket and its peer. */
+function keyOfView(view: SocketView): string {
+  return `${view.cookie} ${view.remotePort} ${view.remoteAddress}`;
+}
+
+function keyOf(flow: Connection): string {
+  return `${flow.sockCookie} ${flow.remotePort} ${flow.remoteIP}`;
+}

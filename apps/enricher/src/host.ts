@@ -1,0 +1,73 @@
+import { makeRow, type EventRow, type Remote } from '@netstatd/events';
+import type { ProcFs } from '@netstatd/procfs';
+
+/** Where host.info is read from. */
+export interface HostSource {
+  readonly procfs: Pick<ProcFs, 'hostNetns' | 'kernelRelease' | 'bootId'>;
+  readonly addresses: () => readonly string[];
+  readonly version: string;
+}
+
+const loopback: Remote = { kind: 'loopback' };
+const host: Remote = { kind: 'host' };
+const external: Remote = { kind: 'external' };
+
+/** What is known of the machine: its host.info, and which remote addresses are its own. */
+export class Host {
+  readonly netns: number | undefined;
+  readonly #source: HostSource;
+  readonly #kernel: string | undefined;
+  readonly #bootId: string | undefined;
+  #addresses = new Set<string>();
+  #capture: Readonly<Record<string, string>> = {};
+  #told = '';
+
+  constructor(source: HostSource) {
+    this.#source = source;
+    this.netns = source.procfs.hostNetns();
+    this.#kernel = source.procfs.kernelRelease();
+    this.#bootId = source.procfs.bootId();
+    this.refresh();
+  }
+
+  /** Reads the addresses anew: interfaces come and go. */
+  refresh(): void {
+    this.#addresses = new Set(this.#source.addresses());
+  }
+
+  /** The collector said by which probes it captures. */
+  captures(kinds: Readonly<Record<string, string>>): void {
+    this.#capture = kinds;
+  }
+
+  /** What an address is, as far as the host alone can tell. One object per kind, shared by all rows. */
+  remoteOf(ip: string): Remote {
+    if (ip.startsWith('127.') || ip === '::1') return loopback;
+    return this.#addresses.has(ip) ? host : external;
+  }
+
+  isHostNetns(netns: number | undefined): boolean | undefined {
+    return netns === undefined || this.netns === undefined ? undefined : netns === this.netns;
+  }
+
+  /** host.info as it is now. */
+  row(micros: number): EventRow {
+    return makeRow('host.info', {
+      timestamp: micros,
+      hostIPs: [...this.#addresses],
+      hostNetNS: this.netns,
+      kernel: this.#kernel,
+      bootId: this.#bootId,
+      version: this.#source.version,
+      capture: this.#capture,
+    });
+  }
+
+  /** host.info, when it has changed since this was last asked. */
+  changedRow(micros: number): EventRow | undefined {
+    const told = JSON.stringify([[...this.#addresses], this.#capture]);
+    if (told === this.#told) return undefined;
+    this.#told = told;
+    return this.row(micros);
+  }
+}

@@ -1,0 +1,30 @@
+import { connectBus } from '@netstatd/bus';
+import { runService } from '@netstatd/service';
+import { EnricherService } from './service.ts';
+import { enricherSettings } from './settings.ts';
+
+void runService({
+  name: 'enricher',
+  about: 'Keeps the state of the node and turns raw records into events.',
+  settings: enricherSettings,
+  health: 5282,
+  start: async ({ settings, log, metrics, ready, version }) => {
+    const { nodeName, natsUrl, acceptWaitMs, procRoot } = settings;
+    const bus = await connectBus({ url: natsUrl, name: `enricher ${nodeName}`, log });
+    const service = new EnricherService({
+      ...{ bus, node: nodeName, acceptWaitMs, procRoot, version, log, ready },
+    });
+    metrics.gaugeOf(
+      'netstatd_enricher',
+      'counters of the enricher, and the sizes of its tables, by name',
+      () => Object.entries(service.counters()).map(([name, value]) => [{ name }, value]),
+      ['name'],
+    );
+    return {
+      stop: async () => {
+        service.close();
+        await bus.close();
+      },
+    };
+  },
+});
