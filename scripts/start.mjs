@@ -20,11 +20,12 @@ const settings = [
 const args = process.argv.slice(2);
 const asksOnly = args.some((arg) => arg === '--help' || arg === '--version');
 
+const prefix = asksOnly ? [] : rootPrefix(settings);
+if (!prefix) fail('it needs root to load kernel programs: run npm start as root, or install sudo');
+
 await setup('start');
 if ((await build('start')) !== 0) fail('the build failed, see above');
 
-const prefix = asksOnly ? [] : rootPrefix(settings);
-if (!prefix) fail('netstatd needs root to load kernel programs: run npm start as root');
 // Through sudo a death signal would be lost; there, sudo itself passes signals on.
 const guard = isRoot ? [findProgram('setpriv'), '--pdeathsig', 'TERM', '--'] : [];
 const command = [...prefix, ...guard, process.execPath, join(root, 'dist', 'cli', 'main.js'), 'up'];

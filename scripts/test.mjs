@@ -69,9 +69,10 @@ function count(name, result) {
   }
 }
 
-await setup('test');
 const asRoot = rootPrefix(['CI', 'PATH']);
-if (!asRoot) fail('the tests need root to load kernel programs: run npm test as root');
+if (!asRoot)
+  fail('the tests need root to load kernel programs: run npm test as root, or install sudo');
+await setup('test');
 
 const projects = ['libs', 'apps']
   .flatMap((dir) => readdirSync(join(root, dir)).map((name) => `${dir}/${name}`))

@@ -22,28 +22,43 @@ export async function followEvents(
   process.stderr.on('error', () => undefined);
 
   return new Promise((resolve) => {
-    const output = new LineOutput(process.stdout, () => end());
+    const output = new LineOutput(process.stdout, () => end(exitCodes.ok));
+    let away = false;
     const follower = openConntrack(options.url, [...query, ['snapshot', 'false']], {
+      batch: true,
       onEvent: (event) => {
-        if (event.type === 'stream.lagged') note(lagText(event.dropped, event.place));
         const line = form.line(event);
         if (line !== undefined) output.line(line);
       },
-      onOpen: () => undefined,
-      onClose: (reason, retryInMs) =>
-        note(`${printable(reason)}; trying again in ${(retryInMs / 1000).toFixed(1)} s`),
+      onLagged: ({ dropped, place }) => note(lagText(dropped, place)),
+      onOpen: () => {
+        if (away) note('connected again; what happened in between is missing');
+        away = false;
+      },
+      onClose: (reason, retryInMs) => {
+        away = true;
+        note(`${printable(reason)}; trying again in ${(retryInMs / 1000).toFixed(1)} s`);
+      },
+      onRefused: (reason) => {
+        note(`refused: ${printable(reason)}`);
+        end(exitCodes.failed);
+      },
     });
     const drops = setInterval(() => {
       const dropped = output.takeDropped();
       if (dropped > 0) note(`${dropped} lines not written: the reader of stdout is too slow`);
     }, 1000);
-    const end = () => {
+    let ended = false;
+    const end = (code: number) => {
+      // Flushing to a reader that has gone is itself an error, which calls this again.
+      if (ended) return;
+      ended = true;
       clearInterval(drops);
       follower.close();
-      void output.flush().then(() => resolve(exitCodes.ok));
+      void output.flush().then(() => resolve(code));
     };
-    process.on('SIGINT', end);
-    process.on('SIGTERM', end);
+    process.on('SIGINT', () => end(exitCodes.ok));
+    process.on('SIGTERM', () => end(exitCodes.ok));
     if (form.header !== undefined) output.line(form.header);
   });
 }

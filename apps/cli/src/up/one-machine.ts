@@ -132,10 +132,19 @@ export class OneMachine {
     for (const service of this.#services) {
       if (service.everReady) this.#progress(service.name);
     }
-    this.#stateDir.writeEndpoints(this.#endpoints());
+    this.#writeEndpoints();
     if (this.complete || !this.#services.every(({ ready }) => ready)) return;
     this.complete = true;
     this.#sayWhereToLook();
+  }
+
+  #writeEndpoints(): void {
+    try {
+      this.#stateDir.writeEndpoints(this.#endpoints());
+    } catch (error) {
+      // A full disk is no reason to stop; who reads the file gets the one before.
+      this.#say('up', `endpoints.json cannot be written: ${(error as Error).message}`);
+    }
   }
 
   #died(name: string, how: string, code: number | null, retryInMs: number): void {

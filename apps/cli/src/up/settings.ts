@@ -41,10 +41,15 @@ export const upSettings = {
   }),
   source: choiceSetting({
     help: 'where connections come from',
+    env: 'NETSTATD_SOURCE',
     default: 'auto',
     choices: ['auto', 'bpf'],
   }),
-  verbose: switchSetting({ help: 'show every log line of the services', default: false }),
+  verbose: switchSetting({
+    help: 'show every log line of the services',
+    env: 'NETSTATD_VERBOSE',
+    default: false,
+  }),
   gatewayPort: portSetting({ help: 'page, REST and WebSocket of this node', default: 5280 }),
   clusterPort: portSetting({ help: 'the same of all nodes', default: 6280 }),
   collectorPort: portSetting({ help: 'health and metrics of the collector', default: 5281 }),
