@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,6 +40,15 @@ async function connected(options: { maxPendingBytes?: number } = {}): Promise<Bu
   const opened = await bus(options);
   await until(() => opened.connected);
   return opened;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 describe('Bus', () => {
@@ -178,6 +189,18 @@ describe('NatsServer', () => {
     await server.stop();
     expect(await readdir(stateDir)).toEqual(['nats.log']);
     expect(server.pid).toBeUndefined();
+  });
+
+  test('dies with its parent, however that ends', async () => {
+    const program = join(__dirname, 'fixtures/own-server.ts');
+    const parent = spawn(process.execPath, ['--import', 'tsx', program, stateDir], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const [printed] = (await once(parent.stdout, 'data')) as [Buffer];
+    const pid = Number(printed.toString());
+    expect(isAlive(pid)).toBe(true);
+    parent.kill('SIGKILL');
+    await until(() => !isAlive(pid));
   });
 
   test('says what is missing', async () => {

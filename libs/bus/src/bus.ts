@@ -52,7 +52,7 @@ interface LiveSubscription {
 /** Of the server's connection: a dead peer is noticed after about three of these. */
 const PING_INTERVAL_MS = 5000;
 const CONNECT_TIMEOUT_MS = 5000;
-const MAX_PENDING_BYTES = 8 << 20;
+const MAX_PENDING_BYTES = 32 << 20;
 
 /**
  * One connection to the bus, kept for as long as the process wants it: whoever holds it

@@ -19,7 +19,7 @@ export interface NatsServerOptions {
 const START_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 3000;
 /** What the server holds for one slow reader before it closes its connection. */
-const MAX_PENDING_BYTES = 64 << 20;
+const MAX_PENDING_BYTES = 32 << 20;
 
 /**
  * A nats-server of our own on a loopback port, with a token that only this process and those it
@@ -128,7 +128,7 @@ export class NatsServer {
       `authorization { token: "${this.#token}" }`,
       `max_pending: ${MAX_PENDING_BYTES}`,
       `ping_interval: "5s"`,
-      `write_deadline: "5s"`,
+      `write_deadline: "10s"`,
       `log_file: ${JSON.stringify(logFile)}`,
       `logfile_size_limit: 1MB`,
       '',
