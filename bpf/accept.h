@@ -11,17 +11,11 @@
 #include "emit.h"
 #include "owner.h"
 
-static __always_inline void accepted(struct task_struct *task, const struct owner *owner, s64 fd)
+static __always_inline void accepted(struct file_socket *found, const struct owner *owner)
 {
 	struct socket_record record = {};
-	struct sock *sk;
 
-	if (fd < 0)
-		return;
-	sk = file_tcp_socket(task, fd);
-	if (!sk)
-		return;
-	file_to_record(&record, sk);
+	file_socket_to_record(&record, found);
 	/* Without a cookie the socket is older than our hooks: the snapshot tells its owner. */
 	if (!record.cookie || address_record_is_unwanted(&record))
 		return;
@@ -33,12 +27,13 @@ static __always_inline void accepted(struct task_struct *task, const struct owne
 
 static __always_inline int accept_returns(s64 fd)
 {
+	struct file_socket found;
 	struct owner owner;
 
-	if (fd < 0)
+	if (fd < 0 || !file_tcp_socket_of_current(&found, fd))
 		return 0;
 	owner_of_current(&owner);
-	accepted(bpf_get_current_task_btf(), &owner, fd);
+	accepted(&found, &owner);
 	return 0;
 }
 
@@ -63,7 +58,9 @@ SEC("tp_btf/io_uring_complete")
 int tcp_accept_ring(u64 *context)
 {
 	struct io_kiocb *request = (struct io_kiocb *)context[1];
+	struct file_socket found;
 	struct task_struct *task;
+	struct fdtable *table;
 	struct owner owner;
 	s32 fd;
 
@@ -77,8 +74,11 @@ int tcp_accept_ring(u64 *context)
 		task = BPF_CORE_READ((struct io_kiocb___until_6_12 *)request, task);
 	else
 		task = BPF_CORE_READ(request, tctx, task);
+	table = BPF_CORE_READ(task, files, fdt);
+	if (!file_tcp_socket(&found, BPF_CORE_READ(table, fd), BPF_CORE_READ(table, max_fds), fd))
+		return 0;
 	owner_of_task(&owner, task);
-	accepted(task, &owner, fd);
+	accepted(&found, &owner);
 	return 0;
 }
 

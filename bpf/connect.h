@@ -31,13 +31,15 @@ static __always_inline bool connect_error_is_of_network(s64 error)
  * before SYN_SENT and leaves it there on failure; write_seq is chosen after the port. tcp_v6_connect() sets the
  * peer first of all, but for lack of a port alone it fails later.
  */
-static __always_inline bool connect_never_began(struct sock *sk, s64 error)
+static __always_inline bool connect_never_began(struct file_socket *found, s64 error)
 {
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE ||
-	    BPF_CORE_READ((struct tcp_sock *)sk, write_seq) || BPF_CORE_READ(sk, __sk_common.skc_daddr))
+	struct tcp_sock *tp = (struct tcp_sock *)found->sk;
+
+	if (FILE_SOCKET_FIELD(found, skc_state) != TCP_CLOSE || FILE_SOCKET_FIELD(found, skc_daddr) ||
+	    BPF_CORE_READ(tp, write_seq))
 		return false;
-	return BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET ||
-	       !BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) || error != EADDRNOTAVAIL;
+	return FILE_SOCKET_FIELD(found, skc_family) == AF_INET ||
+	       !FILE_SOCKET_FIELD(found, skc_cookie.counter) || error != EADDRNOTAVAIL;
 }
 
 static __always_inline bool connect_destination_to_record(struct socket_record *record, const void *address)
@@ -59,20 +61,19 @@ static __always_inline bool connect_destination_to_record(struct socket_record *
 SEC("tp/syscalls/sys_exit_connect")
 int tcp_connect_exit(struct trace_event_raw_sys_exit *context)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
 	struct socket_record record = {};
 	s64 error = -context->ret;
 	struct pt_regs *registers;
+	struct file_socket found;
 	struct owner owner;
-	struct sock *sk;
 
 	if (!connect_error_is_of_network(error))
 		return 0;
-	registers = (struct pt_regs *)bpf_task_pt_regs(task);
-	sk = file_tcp_socket(task, PT_REGS_PARM1_CORE_SYSCALL(registers));
-	if (!sk || !connect_never_began(sk, error))
+	registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (!file_tcp_socket_of_current(&found, PT_REGS_PARM1_CORE_SYSCALL(registers)) ||
+	    !connect_never_began(&found, error))
 		return 0;
-	file_to_record(&record, sk);
+	file_socket_to_record(&record, &found);
 	if (!connect_destination_to_record(&record, (const void *)PT_REGS_PARM2_CORE_SYSCALL(registers)) ||
 	    address_record_is_unwanted(&record))
 		return 0;
