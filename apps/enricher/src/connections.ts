@@ -15,6 +15,9 @@ const SYN_RECV = 3;
 const CLOSE = 7;
 const NEW_SYN_RECV = 12;
 
+/** A snapshot dates a socket a moment after it has looked at it: it may have closed in between. */
+const SNAPSHOT_SLACK_NS = 1e6;
+
 /** What the record of the moment says beside the socket itself. */
 export interface RecordMoment {
   flags: number;
@@ -255,12 +258,12 @@ export class Connections {
       connection = this.#begin(view, 'ESTABLISHED', moment);
       connection.describe(view);
       if (view.durationMicros === 0) connection.state = 'SYN_SENT';
-    } else if (connection.timeNs > moment.timeNs) {
+    } else if (connection.timeNs - SNAPSHOT_SLACK_NS > moment.timeNs) {
       // The end of what this socket was before the snapshot that showed it.
       this.#counters.repeated++;
       return;
     }
-    connection.timeNs = moment.timeNs;
+    connection.timeNs = Math.max(connection.timeNs, moment.timeNs);
     connection.describe(view);
     const ending = readEnding(view, moment.micros, connection.state === 'ESTABLISHED');
     this.#own(connection, view, moment);

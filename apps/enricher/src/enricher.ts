@@ -216,7 +216,7 @@ export class Enricher {
     } else if (resync.end(mark.sockets, timeNs)) {
       this.counters.snapshots++;
       const { number, beginNs } = resync;
-      this.processes.reconcile(number, beginNs);
+      if (mark.processes > 0) this.processes.reconcile(number, beginNs);
       this.connections.complete(number, beginNs);
       this.flows.complete(number, beginNs);
       this.listeners.complete(number, beginNs);
