@@ -9,6 +9,9 @@ import { pack } from './pack.ts';
 import { NatsServer } from './server.ts';
 import { unpack } from './unpack.ts';
 
+// Other tests run on the same processors.
+jest.setTimeout(60_000);
+
 const log = { info: () => undefined, warn: () => undefined };
 
 let stateDir: string;

@@ -3,6 +3,9 @@ import { Packr } from 'msgpackr';
 import { pack } from './pack.ts';
 import { unpack, UnpackError } from './unpack.ts';
 
+// Other tests run on the same processors.
+jest.setTimeout(60_000);
+
 /** What goes over the bus: finite numbers, text, null, booleans, and arrays and maps of them. */
 const plain = fc.letrec((tie) => ({
   value: fc.oneof(

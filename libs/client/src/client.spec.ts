@@ -10,6 +10,9 @@ import type { Conntrack, ConntrackHandlers, ConntrackOptions } from './conntrack
 import { openConntrack } from './conntrack.ts';
 import { readFrame } from './frame.ts';
 
+// Other tests run on the same processors.
+jest.setTimeout(60_000);
+
 const up = { type: 'node.up', timestamp: '2025-01-31T12:00:00.000001Z', nodeName: 'a' };
 const lagged = { ...up, type: 'stream.lagged', dropped: 3 };
 

@@ -7,6 +7,9 @@ import { LossyBus } from './lossy-bus.fixture.ts';
 import { StreamPublisher } from './publisher.ts';
 import type { Gap } from './sequence.ts';
 
+// Other tests run on the same processors.
+jest.setTimeout(60_000);
+
 const log = { info: () => undefined, warn: () => undefined };
 const column = columns['connection.event'];
 
@@ -165,9 +168,9 @@ describe('Follower', () => {
         expect(reader.completes).toBeGreaterThan(0);
         jest.clearAllTimers();
       }),
-      { numRuns: 120 },
+      { numRuns: 80 },
     );
-  }, 120_000);
+  });
 
   test('accounts for every event of an epoch: seen, or said to be missed', async () => {
     const lossy = step.filter((one) => !('restart' in one));
@@ -179,9 +182,9 @@ describe('Follower', () => {
         expect(reader.accounted()).toBe(node.publisher.counters.events);
         jest.clearAllTimers();
       }),
-      { numRuns: 120 },
+      { numRuns: 80 },
     );
-  }, 120_000);
+  });
 
   test('joins in the middle of things without a gap, however late the state comes', async () => {
     const calm = fc.oneof(

@@ -8,6 +8,9 @@ import { MAX_MESSAGE_BYTES, MessageError, readBatch, readPage } from './message.
 import { packRows } from './pack-rows.ts';
 import { StreamPublisher } from './publisher.ts';
 
+// Other tests run on the same processors.
+jest.setTimeout(60_000);
+
 const batch = {
   v: 1,
   node: 'a',

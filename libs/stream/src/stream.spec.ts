@@ -14,6 +14,9 @@ import type { BoardChange } from './status-board.ts';
 import { StatusBoard } from './status-board.ts';
 import { StatusPublisher } from './status-publisher.ts';
 
+// Other tests run on the same processors.
+jest.setTimeout(60_000);
+
 const log = { info: () => undefined, warn: () => undefined };
 
 let stateDir: string;
