@@ -19,7 +19,7 @@ export class Terminal {
   status(text: string): void {
     if (!this.live) return;
     const erase = this.#erase();
-    this.#status = text.slice(0, Math.max(0, this.#stream.columns - 1));
+    this.#status = text.slice(0, (this.#stream.columns || 80) - 1);
     this.#stream.write(`${erase}${this.#status}`);
   }
 
