@@ -75,6 +75,7 @@ export const snapshotPageSchema = z
     node,
     epoch,
     seq: count('Last batch of live events that the snapshot includes; 0 before the first.'),
+    before: count('Events of the epoch up to that batch.'),
     page: count('Number of this page; the first is 0.'),
     last: z.boolean().meta({ description: 'Whether this is the last page.' }),
     ...rows,
