@@ -69,9 +69,10 @@ export class Announcer {
   /** Sends process.metainfo, after its container when it names one. */
   process(process: Process, micros: number): void {
     const container = this.#containers.ofOwner(process, process.cgroupId);
-    if (container !== undefined) this.#addContainer(container, micros);
+    const gone = container?.removed === true && container.sockets === 0;
+    if (container !== undefined && !gone) this.#addContainer(container, micros);
     process.announced = true;
-    this.#emit(this.processRow(process, container, micros));
+    this.#emit(this.processRow(process, gone ? undefined : container, micros));
   }
 
   /** The cgroup of a container is gone: so is the container, with its last socket. */
@@ -115,6 +116,7 @@ export class Announcer {
   #addContainer(container: Container, micros: number): void {
     if (container.announced) return;
     container.announced = true;
+    this.#containers.remember(container);
     this.#emit(containerRow('container.added', container, micros));
   }
 }

@@ -87,6 +87,11 @@ export class Containers {
     }
   }
 
+  /** A record that is read late names a container that was deleted: it is known again. */
+  remember(container: Container): void {
+    this.#byUid.set(container.containerUid, container);
+  }
+
   forget(container: Container): void {
     if (this.#byUid.get(container.containerUid) === container) {
       this.#byUid.delete(container.containerUid);
