@@ -89,8 +89,14 @@ export class ConnectionTable {
 
   /** Takes a `connection.event` or `connection.accepted`. `now`: the page's clock, ms. */
   apply(event: WireEvent, now: number): void {
-    const key = `${event.nodeName} ${event.sockCookie ?? ''}`;
+    const key = keyOf(event);
     let row = this.#rows.get(key);
+    // A UDP flow that was idle may begin again: that is another row.
+    if (row?.closedAt !== undefined && event.protocol === 'UDP' && event.state !== 'CLOSE') {
+      this.#closed.delete(key);
+      this.#rows.delete(key);
+      row = undefined;
+    }
     const closes = event.state === 'CLOSE';
     if (row === undefined) {
       if (this.#rows.size >= maxRows) this.#dropOldestClosed();
@@ -165,6 +171,14 @@ export class ConnectionTable {
     this.#closed.delete(oldest);
     this.#rows.delete(oldest);
   }
+}
+
+/** A UDP socket has a flow for each peer; a TCP socket is one connection. */
+function keyOf(event: WireEvent): string {
+  const socket = `${event.nodeName} ${event.sockCookie ?? ''}`;
+  return event.protocol === 'UDP'
+    ? `${socket} ${event.remoteIP ?? ''} ${event.remotePort ?? ''}`
+    : socket;
 }
 
 const endpoint = (ip: string | undefined, port: number | undefined): string =>

@@ -86,7 +86,11 @@ export class NodeSource {
       yield* requestSnapshot(this.#bus, this.node, query, { timeoutMs: pageTimeoutMs });
       this.#logOnce.over(this.node, `${this.node} answers again`);
     } catch (error) {
-      this.#logOnce.warn(this.node, { node: this.node, error }, 'the state of a node is not given');
+      this.#logOnce.warn(
+        this.node,
+        { node: this.node, reason: String(error) },
+        'the state of a node is not given',
+      );
       throw error;
     } finally {
       giveBack();

@@ -61,6 +61,8 @@ export class Session {
   /** The client has been given a state that later events belong to. */
   #opened = false;
   #overflowed = false;
+  /** Part of a snapshot has been sent. */
+  #begun = false;
 
   constructor(options: SessionOptions) {
     this.#source = options.source;
@@ -170,6 +172,9 @@ export class Session {
       if (await this.#snapshot()) break;
       if (this.#closed()) return;
       this.#counters.snapshotFailures += 1;
+      // No event is lost with it, but the client has to know that its opening begins anew.
+      if (this.#begun) this.#losses.add('bus', 0);
+      this.#begun = false;
       this.#tellLosses();
       await this.#backoff.wait(this.#end.signal);
     }
@@ -177,6 +182,7 @@ export class Session {
     this.#backoff.reset();
     this.#tellLosses();
     this.#opened = true;
+    this.#begun = false;
     this.#state = 'live';
     const held = this.#held;
     this.#held = [];
@@ -235,6 +241,7 @@ export class Session {
     this.#release(held.slice(0, beyond + from));
     this.#held = kept;
     this.#heldEvents = kept.reduce((sum, each) => sum + (isGap(each) ? 1 : each.rows.length), 0);
+    this.#begun = true;
     // From here on the client has a state: what it misses from now on, it is told.
     this.#tellLosses();
     this.#opened = true;
