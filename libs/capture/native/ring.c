@@ -72,6 +72,7 @@ static void call_javascript(napi_env env, napi_value callback, void *context, vo
 
 		if (atomic_exchange(&reader->blocked, false))
 			wake(reader);
+		chunk_trim(chunk);
 		if (chunk_to_buffer(env, chunk, &arguments[0]) == napi_ok &&
 		    napi_create_uint32(env, payload, &arguments[1]) == napi_ok &&
 		    napi_create_uint32(env, records, &arguments[2]) == napi_ok &&
@@ -136,10 +137,7 @@ static void drain(struct reader *reader)
 			return;
 		result = ring_buffer__consume(reader->ring);
 	} while (result == CHUNK_FULL && !atomic_load(&reader->stop));
-	if (reader->filling.used) {
-		chunk_trim(&reader->filling);
-		push(reader);
-	}
+	push(reader); /* should it have to wait, the next records join it */
 }
 
 static void *run(void *context)

@@ -25,6 +25,9 @@ export class CaptureError extends Error {
   static from(error: unknown, fallback: CaptureErrorCode): CaptureError {
     const { code, message } = error as { code?: unknown; message?: unknown };
     const known = typeof code === 'string' && code in remedies ? code : fallback;
-    return new CaptureError(known as CaptureErrorCode, String(message ?? error).replace(/\n[^]*/, ''));
+    return new CaptureError(
+      known as CaptureErrorCode,
+      String(message ?? error).replace(/\n[^]*/, ''),
+    );
   }
 }
