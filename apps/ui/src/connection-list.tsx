@@ -12,7 +12,7 @@ const overscan = 6;
 
 const columns = [
   ...['State', 'Direction', 'Protocol', 'Local', 'Remote', 'Process'],
-  ...['Container', 'Age', 'Sent', 'Received', 'Closed by'],
+  ...['Container', 'Age', 'Sent', 'Received', 'Reason'],
 ];
 
 const arrows: Record<string, string> = { outbound: '→ out', inbound: '← in' };
@@ -97,7 +97,6 @@ function Line({ row, now, index, offset, showNode }: LineProps): JSX.Element {
   const failed = isFailed(row);
   const status = failed ? 'failed' : row.closedAt === undefined ? 'open' : 'closed';
   const age = row.durationMicros ?? Math.max(0, (row.closedAt ?? now) - row.since) * 1000;
-  const owner = row.process === '' ? '' : row.process;
   return (
     <div
       class={`row line ${status}`}
@@ -116,9 +115,13 @@ function Line({ row, now, index, offset, showNode }: LineProps): JSX.Element {
       </span>
       <Cell name="local" text={row.local} />
       <Cell name="remote" text={row.remote} />
-      <span role="cell" class="process" title={owner}>
-        {owner === '' && row.pid === undefined ? <i>owner unknown</i> : <bdi>{owner}</bdi>}
-        {row.pid !== undefined && <b> {row.pid}</b>}
+      <span role="cell" class="process" title={row.process}>
+        {row.process === '' && row.pid === undefined ? (
+          <i>owner unknown</i>
+        ) : (
+          <bdi>{row.process}</bdi>
+        )}
+        {row.pid !== undefined && <b>{row.pid}</b>}
       </span>
       <Cell name="container" text={showNode ? `${row.node} ${row.container}` : row.container} />
       <span role="cell" class="age">
