@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 import { fail, rootPrefix, run } from './system.mjs';
 
-/** Projects whose tests load kernel programs: they see each other's traffic, so one at a time. */
-const kernelProjects = ['libs/capture', 'apps/collector'];
+/** Projects whose tests load kernel programs or make network namespaces: as root, one at a time. */
+const kernelProjects = ['libs/capture', 'libs/testkit', 'apps/collector'];
+/** A run that takes longer hangs; it is ended, and counted as a failure. */
+const LIMIT_MS = 20 * 60_000;
 const e2eConfig = 'apps/cli/jest.e2e.config.js';
 /** How a test says that this machine lacks what it needs; any other skip fails in CI. */
 const excused = /\(not on this machine: [^)]+\)/;
@@ -39,6 +41,7 @@ async function jest(name, prefix, args) {
     cwd: root,
     // The JSON goes to the file; what jest says to a person is on stderr.
     stdio: ['inherit', 'ignore', 'inherit'],
+    timeout: LIMIT_MS,
   });
   const result = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
   rmSync(dir, { recursive: true, force: true });
