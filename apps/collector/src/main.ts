@@ -1,4 +1,5 @@
 import { connectBus } from '@netstatd/bus';
+import type { Bus } from '@netstatd/bus';
 import { Capture, CaptureError } from '@netstatd/capture';
 import { LogOnce, runService, StartError } from '@netstatd/service';
 import { StatusPublisher } from '@netstatd/stream';
@@ -6,6 +7,9 @@ import { join } from 'node:path';
 import { Collector } from './collector.ts';
 import { registerMetrics } from './metrics.ts';
 import { collectorSettings } from './settings.ts';
+
+/** Without a bus by then, the collector starts and readers ask for their snapshot later. */
+const FIRST_CONNECT_MS = 2000;
 
 void runService({
   name: 'collector',
@@ -24,6 +28,7 @@ void runService({
     checkBus();
     bus.onChange(checkBus);
 
+    await connected(bus, FIRST_CONNECT_MS);
     const failures = new LogOnce(log);
     const collector = new Collector({
       bus,
@@ -61,6 +66,20 @@ void runService({
     };
   },
 });
+
+/** Waits for the bus, which the first snapshot would otherwise miss; what happens stays in the ring. */
+function connected(bus: Bus, timeoutMs: number): Promise<void> {
+  if (bus.connected) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      ignore();
+      resolve();
+    };
+    const timer = setTimeout(done, timeoutMs);
+    const ignore = bus.onChange(done);
+  });
+}
 
 /** The addon and the object lie beside the bundle. */
 function openCapture(settings: {

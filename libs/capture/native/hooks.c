@@ -280,7 +280,7 @@ bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS])
 int capture_sweep_flows(struct capture *capture)
 {
 	LIBBPF_OPTS(bpf_test_run_opts, run);
-	struct hook *hook = capture_hook(capture, "sweep_flows");
+	struct hook *hook = capture_hook(capture, "udp_sweep");
 	int error;
 
 	if (!hook)

@@ -265,7 +265,7 @@ int snapshot_take(struct capture *capture, struct chunk_list *list)
 	if (!error)
 		error = run_named(capture, &snapshot, "snapshot_files");
 	if (!error)
-		error = run_named(capture, &snapshot, "snapshot_flows");
+		error = run_named(capture, &snapshot, "udp_snapshot");
 	if (!error)
 		error = run_in_namespaces(capture, &snapshot);
 	if (!error)
