@@ -46,6 +46,13 @@ describe('ProtocolCheck', () => {
       [event('host.info'), connection('CLOSE'), event('port.listening')],
     ],
     ['an opening that nothing announced', [...opening, ...opening]],
+    [
+      'a state twice',
+      [
+        ...[...opening, event('stream.lagged'), connection('CLOSE'), event('host.info')],
+        ...[connection('CLOSE'), event('process.metainfo', { pid: 1 })],
+      ],
+    ],
     ['snapshot.complete counts what was not sent (0,0,0)', [event('host.info'), complete(1)]],
   ])('sees %s', (problem, events) => {
     expect(problems(...events)).toContain(problem);

@@ -12,7 +12,9 @@ const RANK: Partial<Record<NetstatdEvent['type'], number>> = {
 
 /** What one node's stream has told since its last opening. */
 class NodeState {
-  opening = true;
+  opening: boolean;
+  /** Events since a host.info that may have begun a new opening. */
+  maybe?: NetstatdEvent[];
   rank = 0;
   lagged = false;
   counts: Record<string, number> = {};
@@ -20,6 +22,10 @@ class NodeState {
   containers = new Set<string>();
   /** States seen, by connection; a UDP flow starts anew after its CLOSE. */
   states = new Map<string, Set<string>>();
+
+  constructor(opening: boolean) {
+    this.opening = opening;
+  }
 }
 
 /**
@@ -45,13 +51,35 @@ export class ProtocolCheck {
       if (node) node.lagged = true;
       return;
     }
-    if (!node || event.type === 'host.info') {
-      if (node && !node.lagged) this.#complain('an opening that nothing announced', event);
-      node = new NodeState();
-      node.opening = this.#snapshot;
+    if (!node) {
+      node = new NodeState(this.#snapshot);
       this.#nodes.set(event.nodeName, node);
     }
+    if (node.maybe) this.#takeMaybe(node, event);
+    else if (event.type === 'host.info' && node.lagged) node.maybe = [event];
+    else this.#takeCertain(node, event);
+  }
+
+  /**
+   * After a loss, host.info begins a new opening, or tells that the host has changed: only snapshot.complete,
+   * or an event that no opening has, shows which.
+   */
+  #takeMaybe(node: NodeState, event: NetstatdEvent): void {
+    const events = (node.maybe ?? []).concat(event);
+    node.maybe = events;
+    const [rank, before] = [RANK[event.type], RANK[events.at(-2)?.type ?? event.type] ?? 0];
+    const complete = event.type === 'snapshot.complete';
+    if (!complete && rank !== undefined && rank >= before) return;
+    delete node.maybe;
+    const state = complete ? new NodeState(true) : node;
+    this.#nodes.set(event.nodeName, state);
+    for (const each of events) this.#takeCertain(state, each);
+  }
+
+  #takeCertain(node: NodeState, event: NetstatdEvent): void {
     if (node.opening) this.#takeOpening(node, event);
+    else if (event.type === 'snapshot.complete')
+      this.#complain('an opening that nothing announced', event);
     if (event.type === 'stream.lagged') node.lagged = true;
     if (event.type === 'process.metainfo') node.pids.add(event.pid);
     if (event.type === 'container.added') node.containers.add(event.containerUid);
@@ -61,6 +89,8 @@ export class ProtocolCheck {
 
   #takeOpening(node: NodeState, event: NetstatdEvent): void {
     if (event.type === 'stream.lagged') return;
+    // An opening that could not be finished begins again.
+    if (event.type === 'host.info') Object.assign(node, new NodeState(true));
     const rank = RANK[event.type];
     if (rank === undefined || rank < node.rank)
       this.#complain('out of order in the opening', event);
@@ -76,13 +106,18 @@ export class ProtocolCheck {
   }
 
   #takeState(node: NodeState, event: ConnectionEvent): void {
-    const flow = event.protocol === 'UDP' ? `${event.remoteIP} ${event.remotePort}` : '';
-    const key = `${event.sockCookie} ${flow}`;
-    const seen = node.states.get(key) ?? new Set();
-    if (seen.has(event.state)) this.#complain('a state twice', event);
-    if (event.protocol === 'TCP' && seen.has('CLOSE')) this.#complain('a state after CLOSE', event);
-    node.states.set(key, seen.add(event.state));
-    if (event.protocol === 'UDP' && event.state === 'CLOSE') node.states.delete(key);
+    const { protocol, state, sockCookie, remoteIP, remotePort } = event;
+    if (sockCookie === undefined) {
+      if (state !== 'CLOSE') this.#complain('a connection without a cookie', event);
+      return;
+    }
+    const key = protocol === 'UDP' ? `${sockCookie} ${remoteIP} ${remotePort}` : `${sockCookie}`;
+    let seen = node.states.get(key) ?? new Set();
+    // A socket whose connect has failed may try again; a UDP flow may begin again.
+    if (seen.has('CLOSE') && (protocol === 'UDP' || state === 'SYN_SENT')) seen = new Set();
+    if (seen.has(state)) this.#complain('a state twice', event);
+    else if (seen.has('CLOSE')) this.#complain('a state after CLOSE', event);
+    node.states.set(key, seen.add(state));
   }
 
   #takeNames(node: NodeState, event: NetstatdEvent): void {

@@ -14,34 +14,60 @@ const connectionKey = (event: ConnectionEvent) =>
 const portKey = ({ nodeName, protocol, netns, ip, port }: PortEvent) =>
   [nodeName, protocol, netns, ip, port].join(' ');
 
-/** Applies events in their order, as a client does: an opening replaces what was known of its node. */
+/** A table's rows by key, and the keys that were told since the node's last host.info. */
+class Rows<T extends { nodeName: string }> {
+  readonly rows = new Map<string, T>();
+  readonly #told = new Set<string>();
+
+  set(key: string, row: T): void {
+    this.rows.set(key, row);
+    this.#told.add(key);
+  }
+
+  begin(): void {
+    this.#told.clear();
+  }
+
+  /** The opening is complete: what it did not tell is gone. */
+  complete(node: string): void {
+    for (const [key, { nodeName }] of this.rows)
+      if (nodeName === node && !this.#told.has(key)) this.rows.delete(key);
+  }
+}
+
+/** Applies events in their order, as a client of one node does. */
 export function tableOf(events: readonly NetstatdEvent[]): Table {
-  const table: Table = { connections: new Map(), ports: new Map() };
+  const connections = new Rows<ConnectionEvent>();
+  const ports = new Rows<PortEvent>();
   for (const event of events) {
     switch (event.type) {
       case 'host.info':
-        for (const map of [table.connections, table.ports])
-          for (const [key, { nodeName }] of map) if (nodeName === event.nodeName) map.delete(key);
+        connections.begin();
+        ports.begin();
+        break;
+      case 'snapshot.complete':
+        connections.complete(event.nodeName);
+        ports.complete(event.nodeName);
         break;
       case 'port.listening':
-        table.ports.set(portKey(event), event);
+        ports.set(portKey(event), event);
         break;
       case 'port.closed':
-        table.ports.delete(portKey(event));
+        ports.rows.delete(portKey(event));
         break;
       case 'connection.accepted':
         // Its connection may be gone by now.
-        if (table.connections.has(connectionKey(event)))
-          table.connections.set(connectionKey(event), event);
+        if (connections.rows.has(connectionKey(event)))
+          connections.set(connectionKey(event), event);
         break;
       case 'connection.event':
-        if (event.state === 'CLOSE') table.connections.delete(connectionKey(event));
-        else table.connections.set(connectionKey(event), event);
+        if (event.state === 'CLOSE') connections.rows.delete(connectionKey(event));
+        else connections.set(connectionKey(event), event);
         break;
       default:
     }
   }
-  return table;
+  return { connections: connections.rows, ports: ports.rows };
 }
 
 /** Events by connection, each connection's in the order they came. */

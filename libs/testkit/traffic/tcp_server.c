@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define HELD_MOST 16384
+
 static int open_listener(const char *address, int port, int flags)
 {
 	struct endpoint at = parse_endpoint(address, port, false);
@@ -94,20 +96,47 @@ static void serve(int fd, int reply)
 	close(fd);
 }
 
+static struct pollfd watched[2 + HELD_MOST] = { { .events = POLLIN },
+						{ .fd = STDIN_FILENO, .events = POLLIN } };
+static nfds_t watching = 2;
+
+/* Closes the held connections that the other end has closed. */
+static void close_ended(void)
+{
+	for (nfds_t i = 2; i < watching; i++) {
+		if (!watched[i].revents)
+			continue;
+		close(watched[i].fd);
+		watched[i--] = watched[--watching];
+	}
+}
+
+/* Returns once a connection waits to be accepted; false when stdin ends. */
 static bool connection_is_waiting(int fd)
 {
-	struct pollfd both[2] = { { .fd = fd, .events = POLLIN },
-				  { .fd = STDIN_FILENO, .events = POLLIN } };
+	watched[0].fd = fd;
+	do {
+		while (poll(watched, watching, -1) < 0 && errno == EINTR)
+			;
+		if (watched[1].revents)
+			return false;
+		close_ended();
+	} while (!watched[0].revents);
+	return true;
+}
 
-	while (poll(both, 2, -1) < 0 && errno == EINTR)
-		;
-	return !both[1].revents;
+static void hold(int fd)
+{
+	if (watching == 2 + HELD_MOST)
+		fail("too many connections to hold");
+	watched[watching++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 }
 
 /*
  * accept --fd N [--api accept4|accept|uring] [--netns PATH] [--reply BYTES] [--hold]
  *
- * With --netns the process leaves the listener's namespace; the sockets it accepts stay there.
+ * With --netns the process leaves the listener's namespace; the sockets it accepts stay there. With --hold it
+ * keeps each connection until the other end closes it.
  */
 int run_accept(char **argv)
 {
@@ -115,7 +144,7 @@ int run_accept(char **argv)
 	int reply = number(argv, "--reply", 0);
 	const char *api = option(argv, "--api", "accept4");
 	const char *netns = option(argv, "--netns", NULL);
-	bool hold = given(argv, "--hold");
+	bool keep = given(argv, "--hold");
 
 	if (netns) {
 		int fd = open(netns, O_RDONLY | O_CLOEXEC);
@@ -138,7 +167,9 @@ int run_accept(char **argv)
 		/* A reset that came first takes the peer's name with it. */
 		int port = getpeername(fd, (struct sockaddr *)&peer, &length) ? 0 : port_of(&peer);
 		say("{\"event\":\"accepted\",\"pid\":%d,\"peerPort\":%d}", getpid(), port);
-		if (!hold)
+		if (keep)
+			hold(fd);
+		else
 			serve(fd, reply);
 	}
 	return 0;
