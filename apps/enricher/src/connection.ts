@@ -30,7 +30,8 @@ export class Ending {
 export class Connection implements Omit<ConnectionFields, 'state'> {
   readonly protocol: 'TCP' | 'UDP';
   readonly family: 4 | 6;
-  readonly sockCookie: number;
+  /** The kernel's socket cookie; 0 when the socket has none. */
+  readonly cookie: number;
   readonly netns: number | undefined;
   direction: ConnectionDirection | undefined = undefined;
   localIP: string | undefined = undefined;
@@ -70,7 +71,7 @@ export class Connection implements Omit<ConnectionFields, 'state'> {
   constructor(view: SocketView, state: TrackedState, micros: number, timeNs: number) {
     this.protocol = view.protocol === IPPROTO_UDP ? 'UDP' : 'TCP';
     this.family = view.family === AF_INET ? 4 : 6;
-    this.sockCookie = view.cookie;
+    this.cookie = view.cookie;
     this.netns = view.netns || undefined;
     this.remoteIP = view.remoteAddress;
     this.remotePort = view.remotePort;
@@ -80,6 +81,9 @@ export class Connection implements Omit<ConnectionFields, 'state'> {
     this.describe(view);
   }
 
+  get sockCookie(): number | undefined {
+    return this.cookie || undefined;
+  }
   get pid(): number | undefined {
     return this.process?.pid;
   }

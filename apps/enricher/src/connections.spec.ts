@@ -1,4 +1,4 @@
-import { RecordFlag, SocketKind } from '@netstatd/records';
+import { Direction, RecordFlag, SocketKind } from '@netstatd/records';
 import { connectionsOf, Harness, ip4, process, socket, storyOf, tcp } from './harness.fixture.ts';
 
 const curl = { pid: 100, startNs: 5e9, comm: 'curl' };
@@ -112,6 +112,16 @@ test('while records keep coming the wait is measured by their time, not by when 
     'SYN_SENT',
     'ESTABLISHED',
   ]);
+});
+
+test('connects that fail without a cookie are each told, and are not one connection', () => {
+  const failed = () => tcp.closed(10, 0, { error: 101, direction: Direction.OUTBOUND });
+  const events = connectionsOf(harness.send(failed(), failed()));
+  expect(events).toMatchObject([
+    { state: 'CLOSE', closeReason: 'unreachable' },
+    { state: 'CLOSE', closeReason: 'unreachable' },
+  ]);
+  for (const event of events) expect(event).not.toHaveProperty('sockCookie');
 });
 
 test('a pid that is given again misleads nobody', () => {

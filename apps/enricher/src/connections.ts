@@ -96,7 +96,8 @@ export class Connections {
         this.#accepted(view, moment);
         break;
       case SocketKind.CLOSED:
-        this.#ended(view, moment);
+        if (view.cookie === 0) this.#neverBegan(view, moment);
+        else this.#ended(view, moment);
         break;
       default:
         this.#counters.unknownKinds++;
@@ -168,7 +169,7 @@ export class Connections {
     }
     for (const connection of this.#missing) {
       if (!this.#has(connection)) continue;
-      this.#open.delete(connection.sockCookie);
+      this.#open.delete(connection.cookie);
       this.#presumeClosed(connection);
     }
     this.#contradicted = [];
@@ -271,6 +272,16 @@ export class Connections {
     else this.#close(connection, ending);
   }
 
+  /** A connect that failed before its socket had a cookie: there is nothing to join it with, ever. */
+  #neverBegan(view: SocketView, moment: RecordMoment): void {
+    const connection = new Connection(view, 'SYN_SENT', moment.micros, moment.timeNs);
+    connection.remote = this.#host.remoteOf(connection.remoteIP);
+    this.#owners.take(connection, view, moment.flags, moment.micros);
+    connection.end(readEnding(view, moment.micros, false));
+    this.#announcer.connection(connection);
+    this.#announcer.release(connection, moment.micros);
+  }
+
   /** Takes an owner that came after the connection; sends what waited for it, or says so late. */
   #own(connection: Connection, view: SocketView, moment: RecordMoment): void {
     if (!this.#owners.take(connection, view, moment.flags, moment.micros)) return;
@@ -294,17 +305,17 @@ export class Connections {
   #begin(view: SocketView, state: 'SYN_SENT' | 'ESTABLISHED', moment: RecordMoment): Connection {
     const connection = new Connection(view, state, moment.micros, moment.timeNs);
     connection.remote = this.#host.remoteOf(connection.remoteIP);
-    this.#closed.delete(connection.sockCookie);
-    this.#open.set(connection.sockCookie, connection);
+    this.#closed.delete(connection.cookie);
+    this.#open.set(connection.cookie, connection);
     return connection;
   }
 
   #close(connection: Connection, ending: Ending): void {
-    this.#open.delete(connection.sockCookie);
+    this.#open.delete(connection.cookie);
     connection.end(ending);
     if (connection.process === undefined) this.#counters.ownersMissing++;
     this.#announcer.connection(connection);
-    this.#closed.set(connection.sockCookie, connection);
+    this.#closed.set(connection.cookie, connection);
     this.#announcer.release(connection, ending.endMicros);
   }
 
@@ -323,7 +334,7 @@ export class Connections {
   }
 
   #has(connection: Connection): boolean {
-    return this.#open.get(connection.sockCookie) === connection;
+    return this.#open.get(connection.cookie) === connection;
   }
 
   /** Whether a record tells of a connection that has ended since. */

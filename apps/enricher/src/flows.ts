@@ -113,7 +113,7 @@ export class Flows {
   /** The record's owner, else the one who bound the very same socket. */
   #own(flow: Connection, view: SocketView, moment: RecordMoment): void {
     if (this.#owners.take(flow, view, moment.flags, moment.micros)) return;
-    const bound = this.#listeners.get(flow.sockCookie);
+    const bound = this.#listeners.get(flow.cookie);
     if (bound !== undefined) this.#owners.share(flow, bound, moment.micros);
   }
 
@@ -133,5 +133,5 @@ function keyOfView(view: SocketView): string {
 }
 
 function keyOf(flow: Connection): string {
-  return `${flow.sockCookie} ${flow.remotePort} ${flow.remoteIP}`;
+  return `${flow.cookie} ${flow.remotePort} ${flow.remoteIP}`;
 }

@@ -105,7 +105,7 @@ function sections(enricher: Enricher, micros: number): readonly Section<never>[]
     section({
       type: 'connection.event',
       items: () => announcedConnections(enricher),
-      rank: ({ sockCookie }) => sockCookie,
+      rank: ({ cookie }) => cookie,
       name: ({ remoteIP, remotePort }) => `${remotePort} ${remoteIP}`,
       row: (connection) => {
         const { sinceMicros, state } = connection;

@@ -93,7 +93,10 @@ const connectionFields = {
     .enum(directions)
     .meta({ description: 'outbound: this end connected or sent first.' })
     .optional(),
-  sockCookie: count('The kernel’s socket cookie: the key of a connection on its node.'),
+  sockCookie: count(
+    'The kernel’s socket cookie: the key of a connection on its node. Absent for a connect that failed ' +
+      'before its socket had one, e.g. without a route: nothing else is told of it.',
+  ).optional(),
   localIP: ip('This end’s address; unknown at SYN_SENT.').optional(),
   localPort: port('This end’s port; unknown at SYN_SENT.').optional(),
   remoteIP: ip('The other end’s address, as the process sees it.'),

@@ -26,7 +26,9 @@ export class WatchLines {
     }
     const connecting = this.#connecting.delete(key);
     if (event.state === 'ESTABLISHED') return watchLine(event);
-    if (event.state !== 'CLOSE' || !connecting) return undefined;
+    // A connect without a cookie failed before there was a SYN to send.
+    const failed = connecting || event.sockCookie === undefined;
+    if (event.state !== 'CLOSE' || !failed) return undefined;
     return `${watchLine(event)} ${event.closeReason ?? 'failed'}`;
   }
 
