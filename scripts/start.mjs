@@ -15,6 +15,15 @@ const settings = [
   'STATE_DIR',
   'CONTAINERD_SOCKET',
   'FANOUT_SERVICE',
+  'LOOPBACK',
+  'UDP',
+  'RING_BYTES',
+  'FLOW_IDLE_SECONDS',
+  'SWEEP_MS',
+  'ACCEPT_WAIT_MS',
+  'PROC_ROOT',
+  'SERVICES_FILE',
+  'MAX_CLIENTS',
 ];
 
 const args = process.argv.slice(2);

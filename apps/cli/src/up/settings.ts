@@ -59,7 +59,7 @@ export const upSettings = {
   ringBytes: integerSetting({
     help: 'size of the kernel ring buffer in bytes, a power of two',
     default: 16 << 20,
-    min: 4096,
+    min: 65_536,
     max: 1 << 30,
   }),
 };
