@@ -4,6 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+// Processes are started here, and the machine may be busy.
+jest.setTimeout(30_000);
+
 const dir = mkdtempSync(join(tmpdir(), 'netstatd-cli-'));
 const program = join(dir, 'dist', 'cli', 'main.js');
 

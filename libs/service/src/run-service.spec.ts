@@ -9,6 +9,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceMessage } from './supervisor-channel.ts';
 
+// Processes are started here, and the machine may be busy.
+jest.setTimeout(30_000);
+
 const dir = mkdtempSync(join(tmpdir(), 'netstatd-service-'));
 const program = join(dir, 'sample.js');
 const running = new Set<ChildProcess>();
@@ -151,4 +154,4 @@ test('a stop that hangs is ended and admitted', async () => {
   const { code, stderr } = await end;
   expect(stderr).toContain('did not stop in time');
   expect(code).toBe(1);
-}, 15_000);
+});

@@ -10,6 +10,9 @@ import { join } from 'node:path';
 import { WebSocketServer } from 'ws';
 import type { WebSocket } from 'ws';
 
+// Processes are started here, and the machine may be busy.
+jest.setTimeout(30_000);
+
 const dir = mkdtempSync(join(tmpdir(), 'netstatd-cli-'));
 const program = join(dir, 'main.js');
 const cleanups: (() => unknown)[] = [];
@@ -147,7 +150,7 @@ test('a reader that does not read makes nothing grow, and is told', async () => 
   await until(child, () => seen.stderr.includes('lines not written'));
   child.kill('SIGINT');
   expect(await ended).toEqual([0, null]);
-}, 20_000);
+});
 
 test('a gateway that refuses is a failure with its reason', async () => {
   const server = createServer((_request, response) => response.end()).listen(0, '127.0.0.1');

@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { ServiceProcess } from './service-process.ts';
 import type { ServiceProcessOptions } from './service-process.ts';
 
+// Processes are started here, and the machine may be busy.
+jest.setTimeout(30_000);
+
 const dir = mkdtempSync(join(tmpdir(), 'netstatd-cli-'));
 const running: ServiceProcess[] = [];
 afterAll(() => rmSync(dir, { recursive: true }));
