@@ -80,11 +80,9 @@ struct {
 	__type(value, struct udp_memory);
 } udp_memories SEC(".maps");
 
-/* What becomes true of a socket when the current process uses it. */
-static __always_inline void udp_used(struct udp_memory *memory)
+/* The current process is the one that uses the socket. */
+static __always_inline void udp_own(struct udp_memory *memory)
 {
-	if (!memory || memory->owner.pid == bpf_get_current_pid_tgid() >> 32)
-		return;
 	owner_of_current(&memory->owner);
 	memory->seeded = 0;
 }
@@ -144,13 +142,13 @@ int udp_sock_create(struct bpf_sock *ctx)
 	memory->cookie = bpf_get_socket_cookie(ctx);
 	memory->uid = bpf_get_current_uid_gid();
 	memory->netns = BPF_CORE_READ(bpf_get_current_task_btf(), nsproxy, net_ns, ns.inum);
-	owner_of_current(&memory->owner);
+	udp_own(memory);
 	return CGROUP_PASS;
 }
 
 static __always_inline int udp_bound(struct udp_memory *memory, u16 family, u16 port)
 {
-	udp_used(memory);
+	udp_own(memory);
 	memory->bound_family = family;
 	memory->bound_port = port;
 	udp_emit_bound(SOCKET_BOUND, memory, bpf_ktime_get_ns());
@@ -216,14 +214,18 @@ static __always_inline int udp_connect(struct bpf_sock_addr *ctx)
 
 	if (!memory)
 		return CGROUP_PASS;
-	udp_used(memory);
+	udp_own(memory);
 	udp_unbound(memory, bpf_ktime_get_ns());
 	return CGROUP_PASS;
 }
 
+/* Runs for every datagram: a process that is known already is not described again. */
 static __always_inline int udp_message(struct bpf_sock_addr *ctx)
 {
-	udp_used(udp_memory_of(ctx));
+	struct udp_memory *memory = udp_memory_of(ctx);
+
+	if (memory && memory->owner.pid != bpf_get_current_pid_tgid() >> 32)
+		udp_own(memory);
 	return CGROUP_PASS;
 }
 

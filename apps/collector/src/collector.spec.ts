@@ -351,6 +351,41 @@ describeOn(['root', 'btf', 'bpf', 'cgroup2', 'nats'], 'the collector', () => {
   });
 
   it.each([
+    ['--no-loopback', [6, 17]],
+    ['--no-udp', [17]],
+  ])('says nothing of what %s excludes', async (flag, excluded) => {
+    collector = await start(flag);
+    await soon('the programs', () => collector.programs.length > 0);
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const remotePort = (server.address() as AddressInfo).port;
+    const udp = createSocket('udp4').bind(remotePort, '127.0.0.1');
+    await once(udp, 'listening');
+    const arrival = once(udp, 'message');
+    createSocket('udp4').unref().send('x', remotePort, '127.0.0.1');
+    await arrival;
+    connect(remotePort, '127.0.0.1').end();
+    await once(server, 'connection');
+    const { pid } = spawnSync('/bin/true');
+    await soon(
+      'what came after',
+      () => recorder.of(RecordType.PROCESS, { pid, kind: ProcessKind.EXITED })[0],
+    );
+    const heard = recorder.records
+      .filter((seen) => seen.localPort === remotePort || seen.remotePort === remotePort)
+      .map(({ protocol }) => protocol);
+    for (const protocol of [6, 17]) {
+      expect([protocol, heard.includes(protocol)]).toEqual([
+        protocol,
+        !excluded.includes(protocol),
+      ]);
+    }
+    server.close();
+    udp.close();
+    collector.child.kill('SIGKILL');
+  });
+
+  it.each([
     ['--ring-bytes=100000', /ring-bytes.*100000.*power of two/],
     ['--sweep-ms=1', /sweep-ms.*whole number from 50/],
     ['--udp=maybe', /udp/],
