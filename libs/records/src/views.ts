@@ -22,7 +22,8 @@ export function readU64(view: DataView, at: number): number {
 
 /**
  * A window on the reader's current record. Its getters decode on access, nothing is copied, and it
- * shows the next record after the reader's `next()`.
+ * shows the next record after the reader's `next()`. Getters call the DataView directly: each helper in
+ * between counts against what the compiler is willing to inline.
  */
 abstract class View {
   protected view: DataView = new DataView(new ArrayBuffer(512));
@@ -34,22 +35,6 @@ abstract class View {
     this.at = at;
   }
 
-  protected u64(offset: number): number {
-    return readU64(this.view, this.at + offset);
-  }
-
-  protected u32(offset: number): number {
-    return this.view.getUint32(this.at + offset, true);
-  }
-
-  protected u16(offset: number): number {
-    return this.view.getUint16(this.at + offset, true);
-  }
-
-  protected u8(offset: number): number {
-    return this.view.getUint8(this.at + offset);
-  }
-
   protected bytes(offset: number, end: number): Uint8Array {
     return new Uint8Array(this.view.buffer, this.view.byteOffset + this.at + offset, end - offset);
   }
@@ -59,53 +44,53 @@ abstract class View {
 export class SocketView extends View {
   /** The key of a connection on its node. */
   get cookie(): number {
-    return this.u64(SocketLayout.cookie);
+    return readU64(this.view, this.at + SocketLayout.cookie);
   }
   get cgroupId(): number {
-    return this.u64(SocketLayout.cgroupId);
+    return readU64(this.view, this.at + SocketLayout.cgroupId);
   }
   /** CLOCK_BOOTTIME nanoseconds. */
   get ownerStartNs(): number {
-    return this.u64(SocketLayout.ownerStartNs);
+    return readU64(this.view, this.at + SocketLayout.ownerStartNs);
   }
   get bytesSent(): number {
-    return this.u64(SocketLayout.bytesSent);
+    return readU64(this.view, this.at + SocketLayout.bytesSent);
   }
   get bytesReceived(): number {
-    return this.u64(SocketLayout.bytesReceived);
+    return readU64(this.view, this.at + SocketLayout.bytesReceived);
   }
   get durationMicros(): number {
-    return Math.floor(this.u64(SocketLayout.durationNs) / 1000);
+    return Math.floor(readU64(this.view, this.at + SocketLayout.durationNs) / 1000);
   }
   get handshakeMicros(): number {
-    return this.u32(SocketLayout.handshakeUs);
+    return this.view.getUint32(this.at + SocketLayout.handshakeUs, true);
   }
   get rttMicros(): number {
-    return this.u32(SocketLayout.rttUs);
+    return this.view.getUint32(this.at + SocketLayout.rttUs, true);
   }
   get retransmits(): number {
-    return this.u32(SocketLayout.retransmits);
+    return this.view.getUint32(this.at + SocketLayout.retransmits, true);
   }
   /** The owner's thread group, in the initial pid namespace. */
   get pid(): number {
-    return this.u32(SocketLayout.pid);
+    return this.view.getUint32(this.at + SocketLayout.pid, true);
   }
   get uid(): number {
-    return this.u32(SocketLayout.uid);
+    return this.view.getUint32(this.at + SocketLayout.uid, true);
   }
   /** Inode of the network namespace. */
   get netns(): number {
-    return this.u32(SocketLayout.netns);
+    return this.view.getUint32(this.at + SocketLayout.netns, true);
   }
   /** Positive errno at CLOSED. */
   get error(): number {
-    return this.u32(SocketLayout.error);
+    return this.view.getUint32(this.at + SocketLayout.error, true);
   }
   get localPort(): number {
-    return this.u16(SocketLayout.localPort);
+    return this.view.getUint16(this.at + SocketLayout.localPort, true);
   }
   get remotePort(): number {
-    return this.u16(SocketLayout.remotePort);
+    return this.view.getUint16(this.at + SocketLayout.remotePort, true);
   }
   get localAddress(): string {
     return this.address(SocketLayout.localAddress);
@@ -119,27 +104,28 @@ export class SocketView extends View {
   }
   /** AF_INET 2 or AF_INET6 10. */
   get family(): number {
-    return this.u8(SocketLayout.family);
+    return this.view.getUint8(this.at + SocketLayout.family);
   }
   /** IPPROTO_TCP 6 or IPPROTO_UDP 17. */
   get protocol(): number {
-    return this.u8(SocketLayout.protocol);
+    return this.view.getUint8(this.at + SocketLayout.protocol);
   }
   /** The kernel's TCP state. */
   get state(): number {
-    return this.u8(SocketLayout.state);
+    return this.view.getUint8(this.at + SocketLayout.state);
   }
   /** One of Direction. */
   get direction(): number {
-    return this.u8(SocketLayout.direction);
+    return this.view.getUint8(this.at + SocketLayout.direction);
   }
   /** One of CloseSide. */
   get closeSide(): number {
-    return this.u8(SocketLayout.closeSide);
+    return this.view.getUint8(this.at + SocketLayout.closeSide);
   }
 
   private address(offset: number): string {
-    const texts = this.u8(SocketLayout.family) === AF_INET ? ipv4Texts : ipv6Texts;
+    const texts =
+      this.view.getUint8(this.at + SocketLayout.family) === AF_INET ? ipv4Texts : ipv6Texts;
     return texts.text(this.view, this.at + offset);
   }
 }
@@ -148,30 +134,34 @@ export class SocketView extends View {
 export class ProcessView extends View {
   /** CLOCK_BOOTTIME nanoseconds. */
   get startNs(): number {
-    return this.u64(ProcessLayout.startNs);
+    return readU64(this.view, this.at + ProcessLayout.startNs);
   }
   get cgroupId(): number {
-    return this.u64(ProcessLayout.cgroupId);
+    return readU64(this.view, this.at + ProcessLayout.cgroupId);
   }
   get pid(): number {
-    return this.u32(ProcessLayout.pid);
+    return this.view.getUint32(this.at + ProcessLayout.pid, true);
   }
   get ppid(): number {
-    return this.u32(ProcessLayout.ppid);
+    return this.view.getUint32(this.at + ProcessLayout.ppid, true);
   }
   get uid(): number {
-    return this.u32(ProcessLayout.uid);
+    return this.view.getUint32(this.at + ProcessLayout.uid, true);
   }
   get netns(): number {
-    return this.u32(ProcessLayout.netns);
+    return this.view.getUint32(this.at + ProcessLayout.netns, true);
   }
   get comm(): string {
     return commTexts.text(this.view, this.at + ProcessLayout.comm);
   }
   /** The executable's path; undefined in a short record, for kernel threads, and when it was cut. */
   get exe(): string | undefined {
-    const size = this.u16(RecordLayout.size);
-    if (size <= SHORT_PROCESS_BYTES || this.u16(RecordLayout.flags) & RecordFlag.PATH_CUT) return;
+    const size = this.view.getUint16(this.at + RecordLayout.size, true);
+    if (
+      size <= SHORT_PROCESS_BYTES ||
+      this.view.getUint16(this.at + RecordLayout.flags, true) & RecordFlag.PATH_CUT
+    )
+      return;
     return pathOfComponents(this.bytes(ProcessLayout.path, size));
   }
 }
@@ -179,15 +169,19 @@ export class ProcessView extends View {
 /** struct cgroup_record. */
 export class CgroupView extends View {
   get cgroupId(): number {
-    return this.u64(CgroupLayout.cgroupId);
+    return readU64(this.view, this.at + CgroupLayout.cgroupId);
   }
   /** Below the root of the v2 hierarchy; undefined when it was cut. */
   get path(): string | undefined {
-    return this.u16(RecordLayout.flags) & RecordFlag.PATH_CUT ? undefined : this.tail;
+    return this.view.getUint16(this.at + RecordLayout.flags, true) & RecordFlag.PATH_CUT
+      ? undefined
+      : this.tail;
   }
   /** The path, or its last part when it was cut: enough to tell a container. */
   get tail(): string {
-    return cString(this.bytes(CgroupLayout.path, this.u16(RecordLayout.size)));
+    return cString(
+      this.bytes(CgroupLayout.path, this.view.getUint16(this.at + RecordLayout.size, true)),
+    );
   }
 }
 
@@ -195,10 +189,10 @@ export class CgroupView extends View {
 export class MarkView extends View {
   /** Socket records in the snapshot, at SNAPSHOT_END. */
   get sockets(): number {
-    return this.u64(MarkLayout.sockets);
+    return readU64(this.view, this.at + MarkLayout.sockets);
   }
   /** Process records in the snapshot, at SNAPSHOT_END. */
   get processes(): number {
-    return this.u64(MarkLayout.processes);
+    return readU64(this.view, this.at + MarkLayout.processes);
   }
 }
