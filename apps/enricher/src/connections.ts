@@ -1,13 +1,9 @@
 import { Direction, RecordFlag, SocketKind, type SocketView } from '@netstatd/records';
-import type { Announcer } from './announcer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { Connection, Ending, readEnding } from './connection.ts';
-import type { Counters } from './counters.ts';
 import { Held } from './held.ts';
-import type { Host } from './host.ts';
 import type { Limits } from './limits.ts';
-import type { Listeners } from './listeners.ts';
-import type { Owners } from './owners.ts';
+import { SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
 
 /** The kernel's TCP_SYN_SENT, TCP_SYN_RECV, TCP_CLOSE and TCP_NEW_SYN_RECV. */
 const SYN_SENT = 2;
@@ -15,27 +11,12 @@ const SYN_RECV = 3;
 const CLOSE = 7;
 const NEW_SYN_RECV = 12;
 
-/** A snapshot dates a socket a moment after it has looked at it: it may have closed in between. */
-const SNAPSHOT_SLACK_NS = 1e6;
-
-/** What the record of the moment says beside the socket itself. */
-export interface RecordMoment {
-  flags: number;
-  /** Microseconds since 1970, and CLOCK_MONOTONIC nanoseconds. */
-  micros: number;
-  timeNs: number;
-}
-
 /**
  * TCP connections by socket cookie, and what becomes of them. Every handler is idempotent: what a snapshot and the
  * ring buffer both tell is sent once, and a record that is older than what is known changes nothing.
  */
 export class Connections {
-  readonly #announcer: Announcer;
-  readonly #owners: Owners;
-  readonly #listeners: Listeners;
-  readonly #host: Host;
-  readonly #counters: Counters;
+  readonly #parts: Parts;
   readonly #open: BoundedMap<number, Connection>;
   /** Those that have ended, for accepts that come late and records that come twice. */
   readonly #closed: BoundedMap<number, Connection>;
@@ -50,21 +31,11 @@ export class Connections {
   #nowMicros = 0;
 
   constructor(
-    parts: {
-      announcer: Announcer;
-      owners: Owners;
-      listeners: Listeners;
-      host: Host;
-      counters: Counters;
-    },
+    parts: Parts,
     limits: Pick<Limits, 'sockets' | 'closed' | 'held'>,
     acceptWaitMs: number,
   ) {
-    this.#announcer = parts.announcer;
-    this.#owners = parts.owners;
-    this.#listeners = parts.listeners;
-    this.#host = parts.host;
-    this.#counters = parts.counters;
+    this.#parts = parts;
     this.#open = new BoundedMap(limits.sockets, (connection) => this.#presumeClosed(connection));
     this.#closed = new BoundedMap(limits.closed);
     this.#held = new Held(acceptWaitMs, limits.held);
@@ -100,7 +71,7 @@ export class Connections {
         else this.#ended(view, moment);
         break;
       default:
-        this.#counters.unknownKinds++;
+        this.#parts.counters.unknownKinds++;
     }
   }
 
@@ -116,17 +87,17 @@ export class Connections {
       connection = this.#begin(view, state === SYN_SENT ? 'SYN_SENT' : 'ESTABLISHED', moment);
       connection.seen = snapshot;
       connection.sinceMicros -= view.durationMicros;
-      this.#counters.presumedOpen++;
-      this.#owners.take(connection, view, moment.flags, moment.micros);
+      this.#parts.counters.presumedOpen++;
+      this.#parts.owners.take(connection, view, moment.flags, moment.micros);
       if (connection.direction === undefined) {
         const portAsked = (moment.flags & RecordFlag.PORT_ASKED) !== 0;
         this.#undirected.push({ connection, portAsked });
       } else {
-        this.#announcer.connection(connection);
+        this.#parts.announcer.connection(connection);
       }
       return;
     }
-    this.#counters.repeated++;
+    this.#parts.counters.repeated++;
     connection.seen = snapshot;
     this.#own(connection, view, moment);
     if (connection.state !== 'SYN_SENT' || state === SYN_SENT) return;
@@ -153,9 +124,9 @@ export class Connections {
   direct(): void {
     for (const { connection, portAsked } of this.#undirected) {
       if (!this.#has(connection) || connection.announced) continue;
-      if (this.#listeners.accepts(connection)) connection.direction = 'inbound';
+      if (this.#parts.listeners.accepts(connection)) connection.direction = 'inbound';
       else if (!portAsked) connection.direction = 'outbound';
-      this.#announcer.connection(connection);
+      this.#parts.announcer.connection(connection);
     }
     this.#undirected = [];
   }
@@ -165,7 +136,7 @@ export class Connections {
     for (const connection of this.#contradicted) {
       if (!this.#has(connection) || connection.state !== 'SYN_SENT') continue;
       connection.state = 'ESTABLISHED';
-      this.#announcer.connection(connection);
+      this.#parts.announcer.connection(connection);
     }
     for (const connection of this.#missing) {
       if (!this.#has(connection)) continue;
@@ -187,7 +158,7 @@ export class Connections {
     const known = this.#open.get(view.cookie);
     if (known !== undefined) {
       if (known.timeNs >= moment.timeNs) {
-        this.#counters.repeated++;
+        this.#parts.counters.repeated++;
         return;
       }
       // The socket connects anew: the end of what it did before was lost.
@@ -196,8 +167,8 @@ export class Connections {
     } else if (this.#isStale(view.cookie, moment)) return;
     const connection = this.#begin(view, 'SYN_SENT', moment);
     connection.direction = 'outbound';
-    this.#owners.take(connection, view, moment.flags, moment.micros);
-    this.#announcer.connection(connection);
+    this.#parts.owners.take(connection, view, moment.flags, moment.micros);
+    this.#parts.announcer.connection(connection);
   }
 
   #established(view: SocketView, moment: RecordMoment): void {
@@ -205,9 +176,9 @@ export class Connections {
     if (known === undefined) {
       if (this.#isStale(view.cookie, moment)) return;
       const connection = this.#begin(view, 'ESTABLISHED', moment);
-      this.#owners.take(connection, view, moment.flags, moment.micros);
+      this.#parts.owners.take(connection, view, moment.flags, moment.micros);
       if (connection.process !== undefined || view.direction !== Direction.INBOUND) {
-        this.#announcer.connection(connection);
+        this.#parts.announcer.connection(connection);
         return;
       }
       const crowdedOut = this.#held.add(connection);
@@ -215,7 +186,7 @@ export class Connections {
       return;
     }
     if (known.state !== 'SYN_SENT') {
-      this.#counters.repeated++;
+      this.#parts.counters.repeated++;
       this.#own(known, view, moment);
       return;
     }
@@ -223,8 +194,8 @@ export class Connections {
     known.state = 'ESTABLISHED';
     known.sinceMicros = moment.micros;
     known.timeNs = Math.max(known.timeNs, moment.timeNs);
-    this.#owners.take(known, view, moment.flags, moment.micros);
-    this.#announcer.connection(known);
+    this.#parts.owners.take(known, view, moment.flags, moment.micros);
+    this.#parts.announcer.connection(known);
   }
 
   #accepted(view: SocketView, moment: RecordMoment): void {
@@ -239,16 +210,16 @@ export class Connections {
       if (view.state === CLOSE) return;
       const connection = this.#begin(view, 'ESTABLISHED', moment);
       connection.direction = 'inbound';
-      this.#owners.take(connection, view, moment.flags, moment.micros);
-      this.#announcer.connection(connection);
+      this.#parts.owners.take(connection, view, moment.flags, moment.micros);
+      this.#parts.announcer.connection(connection);
       return;
     }
-    if (!this.#owners.take(closed, view, moment.flags, moment.micros)) {
-      this.#counters.repeated++;
+    if (!this.#parts.owners.take(closed, view, moment.flags, moment.micros)) {
+      this.#parts.counters.repeated++;
       return;
     }
-    this.#announcer.accepted(closed, moment.micros);
-    this.#announcer.release(closed, moment.micros);
+    this.#parts.announcer.accepted(closed, moment.micros);
+    this.#parts.announcer.release(closed, moment.micros);
   }
 
   #ended(view: SocketView, moment: RecordMoment): void {
@@ -261,7 +232,7 @@ export class Connections {
       if (view.durationMicros === 0) connection.state = 'SYN_SENT';
     } else if (connection.timeNs - SNAPSHOT_SLACK_NS > moment.timeNs) {
       // The end of what this socket was before the snapshot that showed it.
-      this.#counters.repeated++;
+      this.#parts.counters.repeated++;
       return;
     }
     connection.timeNs = Math.max(connection.timeNs, moment.timeNs);
@@ -275,28 +246,28 @@ export class Connections {
   /** A connect that failed before its socket had a cookie: there is nothing to join it with, ever. */
   #neverBegan(view: SocketView, moment: RecordMoment): void {
     const connection = new Connection(view, 'SYN_SENT', moment.micros, moment.timeNs);
-    connection.remote = this.#host.remoteOf(connection.remoteIP);
-    this.#owners.take(connection, view, moment.flags, moment.micros);
+    connection.remote = this.#parts.host.remoteOf(connection.remoteIP);
+    this.#parts.owners.take(connection, view, moment.flags, moment.micros);
     connection.end(readEnding(view, moment.micros, false));
-    this.#announcer.connection(connection);
-    this.#announcer.release(connection, moment.micros);
+    this.#parts.announcer.connection(connection);
+    this.#parts.announcer.release(connection, moment.micros);
   }
 
   /** Takes an owner that came after the connection; sends what waited for it, or says so late. */
   #own(connection: Connection, view: SocketView, moment: RecordMoment): void {
-    if (!this.#owners.take(connection, view, moment.flags, moment.micros)) return;
+    if (!this.#parts.owners.take(connection, view, moment.flags, moment.micros)) return;
     if (connection.held) {
-      this.#counters.ownersInTime++;
+      this.#parts.counters.ownersInTime++;
       this.#letGo(connection);
     } else if (connection.announced) {
-      this.#announcer.accepted(connection, moment.micros);
+      this.#parts.announcer.accepted(connection, moment.micros);
     }
   }
 
   /** Sends the ESTABLISHED of a held connection, and its end if that came meanwhile. */
   #letGo(connection: Connection): void {
     connection.held = false;
-    this.#announcer.connection(connection);
+    this.#parts.announcer.connection(connection);
     const { ending } = connection;
     connection.ending = undefined;
     if (ending !== undefined) this.#close(connection, ending);
@@ -304,7 +275,7 @@ export class Connections {
 
   #begin(view: SocketView, state: 'SYN_SENT' | 'ESTABLISHED', moment: RecordMoment): Connection {
     const connection = new Connection(view, state, moment.micros, moment.timeNs);
-    connection.remote = this.#host.remoteOf(connection.remoteIP);
+    connection.remote = this.#parts.host.remoteOf(connection.remoteIP);
     this.#closed.delete(connection.cookie);
     this.#open.set(connection.cookie, connection);
     return connection;
@@ -313,10 +284,10 @@ export class Connections {
   #close(connection: Connection, ending: Ending): void {
     this.#open.delete(connection.cookie);
     connection.end(ending);
-    if (connection.process === undefined) this.#counters.ownersMissing++;
-    this.#announcer.connection(connection);
+    if (connection.process === undefined) this.#parts.counters.ownersMissing++;
+    this.#parts.announcer.connection(connection);
     this.#closed.set(connection.cookie, connection);
-    this.#announcer.release(connection, ending.endMicros);
+    this.#parts.announcer.release(connection, ending.endMicros);
   }
 
   /** It is gone, but nobody said when and why. It is no longer in the table. */
@@ -326,7 +297,7 @@ export class Connections {
       return;
     }
     if (connection.held) this.#letGo(connection);
-    this.#counters.presumedClosed++;
+    this.#parts.counters.presumedClosed++;
     connection.presumed = true;
     const ending = new Ending();
     ending.endMicros = this.#nowMicros;
@@ -341,7 +312,7 @@ export class Connections {
   #isStale(cookie: number, moment: RecordMoment): boolean {
     const closed = this.#closed.get(cookie);
     if (closed === undefined || closed.timeNs < moment.timeNs) return false;
-    this.#counters.repeated++;
+    this.#parts.counters.repeated++;
     return true;
   }
 }

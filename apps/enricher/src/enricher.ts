@@ -9,7 +9,7 @@ import {
   SocketKind,
 } from '@netstatd/records';
 import { Announcer, type Emit } from './announcer.ts';
-import { Connections, type RecordMoment } from './connections.ts';
+import { Connections } from './connections.ts';
 import { Containers } from './containers.ts';
 import { Counters } from './counters.ts';
 import { Cursor, type Loss } from './cursor.ts';
@@ -18,6 +18,7 @@ import type { Host } from './host.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { Listeners } from './listeners.ts';
 import { Owners } from './owners.ts';
+import type { RecordMoment } from './parts.ts';
 import { Processes } from './processes.ts';
 import { ReadClock } from './read-clock.ts';
 import { Resync, type Waits } from './resync.ts';
@@ -101,7 +102,8 @@ export class Enricher {
       return;
     }
     counters.batches++;
-    const clean = losses.length === 0;
+    // Only the kernel may have lost records while the snapshot in this very batch was taken.
+    const clean = !losses.some(({ place }) => place === 'kernel');
     for (const loss of losses) this.#lost(loss);
     let read = 0;
     while (reader.next()) {

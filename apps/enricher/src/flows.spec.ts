@@ -78,6 +78,15 @@ test('a snapshot brings flows back, dated by their first datagram, and ends thos
   expect(settled).toEqual([expect.objectContaining({ sockCookie: 5, state: 'CLOSE' })]);
 });
 
+test('the end of a flow is told apart from that of an earlier one with the same peer', () => {
+  const shown = { ...ownedBy(dig), durationMicros: 400_000 };
+  harness.snapshot(1000, flow(SocketKind.FLOW_OPENED, 1000, 6, shown, RecordFlag.SNAPSHOT));
+  const end = (ms: number, durationMicros: number) =>
+    flow(SocketKind.FLOW_CLOSED, ms, 6, { ...ownedBy(dig), durationMicros });
+  expect(harness.send(end(590, 300_000))).toEqual([]);
+  expect(storyOf(harness.send(end(900, 300_000)))).toEqual(['CLOSE']);
+});
+
 test('flows stay within their bound', () => {
   harness = new Harness({ limits: { flows: 1 } });
   const events = harness.send(

@@ -1,40 +1,18 @@
 import { RecordFlag, SocketKind, type SocketView } from '@netstatd/records';
-import type { Announcer } from './announcer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { Connection, Ending, readEnding } from './connection.ts';
-import type { RecordMoment } from './connections.ts';
-import type { Counters } from './counters.ts';
-import type { Host } from './host.ts';
 import type { Limits } from './limits.ts';
-import type { Listeners } from './listeners.ts';
-import type { Owners } from './owners.ts';
+import { SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
 
 /** UDP flows: what one socket and one peer exchange. The kernel counts them and tells of their begin and end. */
 export class Flows {
-  readonly #announcer: Announcer;
-  readonly #owners: Owners;
-  readonly #listeners: Listeners;
-  readonly #host: Host;
-  readonly #counters: Counters;
+  readonly #parts: Parts;
   readonly #open: BoundedMap<string, Connection>;
   #missing: [key: string, flow: Connection][] = [];
   #nowMicros = 0;
 
-  constructor(
-    parts: {
-      announcer: Announcer;
-      owners: Owners;
-      listeners: Listeners;
-      host: Host;
-      counters: Counters;
-    },
-    limits: Pick<Limits, 'flows'>,
-  ) {
-    this.#announcer = parts.announcer;
-    this.#owners = parts.owners;
-    this.#listeners = parts.listeners;
-    this.#host = parts.host;
-    this.#counters = parts.counters;
+  constructor(parts: Parts, limits: Pick<Limits, 'flows'>) {
+    this.#parts = parts;
     this.#open = new BoundedMap(limits.flows, (flow) => this.#presumeClosed(flow));
   }
 
@@ -54,7 +32,7 @@ export class Flows {
     else this.#closed(view, moment);
   }
 
-  /** A snapshot begun at `beginNs` is complete; see Connections. */
+  /** A snapshot begun at `beginNs` is complete; see Connections. A flow's time is that of its first datagram. */
   complete(snapshot: number, beginNs: number): void {
     this.#missing = [];
     for (const flow of this.#open.values()) {
@@ -78,33 +56,38 @@ export class Flows {
     const known = this.#open.get(key);
     if (known !== undefined) {
       if (shown) known.seen = snapshot;
-      this.#counters.repeated++;
+      this.#parts.counters.repeated++;
       return;
     }
     const flow = this.#begin(key, view, moment);
     if (shown) {
       flow.seen = snapshot;
       flow.sinceMicros -= view.durationMicros;
-      this.#counters.presumedOpen++;
+      flow.timeNs -= view.durationMicros * 1000;
+      this.#parts.counters.presumedOpen++;
     }
-    this.#announcer.connection(flow);
+    this.#parts.announcer.connection(flow);
   }
 
   #closed(view: SocketView, moment: RecordMoment): void {
     const key = keyOfView(view);
     let flow = this.#open.get(key);
     if (flow === undefined) flow = this.#begin(key, view, moment);
-    else if (flow.timeNs > moment.timeNs) return;
+    else if (moment.timeNs - view.durationMicros * 1000 < flow.timeNs - SNAPSHOT_SLACK_NS) {
+      // The end of an earlier flow with the same peer: when it began tells them apart.
+      this.#parts.counters.repeated++;
+      return;
+    }
     this.#open.delete(key);
     this.#own(flow, view, moment);
     flow.end(readEnding(view, moment.micros, true));
-    this.#announcer.connection(flow);
-    this.#announcer.release(flow, moment.micros);
+    this.#parts.announcer.connection(flow);
+    this.#parts.announcer.release(flow, moment.micros);
   }
 
   #begin(key: string, view: SocketView, moment: RecordMoment): Connection {
     const flow = new Connection(view, 'ESTABLISHED', moment.micros, moment.timeNs);
-    flow.remote = this.#host.remoteOf(flow.remoteIP);
+    flow.remote = this.#parts.host.remoteOf(flow.remoteIP);
     this.#own(flow, view, moment);
     this.#open.set(key, flow);
     return flow;
@@ -112,18 +95,18 @@ export class Flows {
 
   /** The record's owner, else the one who bound the very same socket. */
   #own(flow: Connection, view: SocketView, moment: RecordMoment): void {
-    if (this.#owners.take(flow, view, moment.flags, moment.micros)) return;
-    const bound = this.#listeners.get(flow.cookie);
-    if (bound !== undefined) this.#owners.share(flow, bound, moment.micros);
+    if (this.#parts.owners.take(flow, view, moment.flags, moment.micros)) return;
+    const bound = this.#parts.listeners.get(flow.cookie);
+    if (bound !== undefined) this.#parts.owners.share(flow, bound, moment.micros);
   }
 
   #presumeClosed(flow: Connection): void {
-    this.#counters.presumedClosed++;
+    this.#parts.counters.presumedClosed++;
     const ending = new Ending();
     ending.endMicros = this.#nowMicros;
     flow.end(ending);
-    this.#announcer.connection(flow);
-    this.#announcer.release(flow, this.#nowMicros);
+    this.#parts.announcer.connection(flow);
+    this.#parts.announcer.release(flow, this.#nowMicros);
   }
 }
 

@@ -216,7 +216,7 @@ export type Event = Readonly<Record<string, unknown>> & { readonly type: EventTy
 export function toEvent(row: EventRow): Event {
   const event = fromRow(row, 'node');
   eventSchemas[event.type].parse(event);
-  return event as unknown as Event;
+  return event;
 }
 
 /** The connection events among others. */

@@ -3,12 +3,12 @@ import { RecordFlag, SocketKind, type SocketView } from '@netstatd/records';
 import type { Announcer, Emit } from './announcer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import type { Connection } from './connection.ts';
-import type { RecordMoment } from './connections.ts';
 import type { Counters } from './counters.ts';
 import type { Host } from './host.ts';
 import type { Limits } from './limits.ts';
 import { Listener, placeOf } from './listener.ts';
 import type { Owners } from './owners.ts';
+import type { RecordMoment } from './parts.ts';
 
 /**
  * Listening ports of every network namespace, by socket. Clients see one row per endpoint and process, however many

@@ -61,7 +61,7 @@ export class Resync {
 
   /**
    * MARK_SNAPSHOT_BEGIN.
-   * @param clean whether nothing was lost up to the batch that holds the mark
+   * @param clean whether nothing can have been lost since by what is known from the batch that holds the mark
    */
   begin(timeNs: number, nowMs: number, clean: boolean): void {
     this.number++;

@@ -90,7 +90,9 @@ test('it says what it waits for, and becomes ready when the collector is there a
   });
   publish(...helper.marked(1, 0));
   await until(() => ready.ready);
-  await until(() => live.some(({ capture }) => (capture as { tcp?: string })?.tcp === 'tp_btf'));
+  await until(() =>
+    live.some(({ capture }) => (capture as { tcp?: string } | undefined)?.tcp === 'tp_btf'),
+  );
 });
 
 test('events arrive in order, and the snapshot has the same', async () => {

@@ -114,7 +114,7 @@ export class EnricherService {
     ready.set('raw', collector !== undefined && !collector.silent, silence);
     ready.set('state', synced, 'waiting for a snapshot of the collector');
     if (collector?.status.capture) host.captures(collector.status.capture);
-    const row = host.changedRow(nowMicros());
+    const row = bus.connected ? host.changedRow(nowMicros()) : undefined;
     if (row) this.#publisher.publish(row);
   }
 
