@@ -33,6 +33,7 @@ export class Gateway {
   readonly nodes: Nodes;
   readonly counters: ConntrackCounters = {
     clientDropped: 0,
+    clients: 0,
     events: 0,
     frames: 0,
     refused: 0,
@@ -43,7 +44,6 @@ export class Gateway {
   readonly #clock = new FrameClock();
   readonly #turns = new Turns(snapshotsAtATime, turnTimeoutMs);
   readonly #listTurns = new Turns(snapshotsAtATime, turnTimeoutMs);
-  readonly #conntracks: Conntrack[] = [];
   readonly #listeners: Listener[] = [];
 
   private constructor(options: GatewayOptions) {
@@ -72,10 +72,6 @@ export class Gateway {
     return this.#listeners[1]?.port ?? 0;
   }
 
-  get clients(): number {
-    return this.#conntracks.reduce((sum, { clients }) => sum + clients, 0);
-  }
-
   async close(): Promise<void> {
     await Promise.all(this.#listeners.map((listener) => listener.close()));
     this.nodes.close();
@@ -102,7 +98,6 @@ export class Gateway {
       turns: this.#turns,
       maxClients,
     });
-    this.#conntracks.push(conntrack);
     this.#listeners.push(await Listener.open(port, app, conntrack));
   }
 }

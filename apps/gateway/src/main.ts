@@ -40,7 +40,6 @@ void runService({
       nodes: gateway.nodes,
       nodeName,
       counters: gateway.counters,
-      clients: () => gateway.clients,
       bus,
     });
     const ports = { nodePort: gateway.nodePort, clusterPort: gateway.clusterPort };
@@ -51,14 +50,14 @@ void runService({
       version,
       read: () => {
         const reasons = Object.values(ready.reasons());
-        const { frames, events, snapshots, snapshotFailures, refused } = gateway.counters;
+        const { clientDropped, events: sentEvents, ...counters } = gateway.counters;
         return {
           ready: ready.ready,
           ...(reasons.length > 0 ? { reason: reasons.join('; ') } : {}),
           counters: {
-            clients: gateway.clients,
-            ...{ frames, sentEvents: events, snapshots, snapshotFailures, refused },
-            'lost:client': gateway.counters.clientDropped,
+            ...counters,
+            sentEvents,
+            'lost:client': clientDropped,
             'lost:bus': gateway.nodes.missedEvents,
           },
           info: ports,

@@ -10,7 +10,6 @@ export interface MetricSources {
   /** The node whose events are counted; those of others are at their own gateways. */
   readonly nodeName: string;
   readonly counters: ConntrackCounters;
-  readonly clients: () => number;
   readonly bus: Bus;
 }
 
@@ -33,7 +32,7 @@ export function registerMetrics(metrics: Metrics, sources: MetricSources): void 
     ownEvents,
     ['protocol', 'family', 'state'],
   );
-  metrics.gaugeOf('netstatd_gateway_clients', 'WebSocket clients', sources.clients);
+  metrics.gaugeOf('netstatd_gateway_clients', 'WebSocket clients', () => counters.clients);
   const count = (name: string, help: string, read: () => number) =>
     metrics.counterOf(`netstatd_gateway_${name}_total`, help, read);
   count('frames', 'WebSocket frames sent', () => counters.frames);

@@ -39,14 +39,3 @@ export const wantedTypes = [
   'node.down',
   'node.lost',
 ] as const;
-
-/**
- * Text that a process chose for itself (`comm`, `exe`), with everything that is not printable made
- * visible: controls, bidirectional overrides and other format characters could disguise a row.
- */
-export function visible(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (character) => {
-    const code = character.codePointAt(0) ?? 0;
-    return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u{${code.toString(16)}}`;
-  });
-}

@@ -47,9 +47,9 @@ export function complaint(known: Status | undefined): string | undefined {
     if (node.state !== 'up') return `${node.nodeName} is ${node.state}`;
     for (const name of ['collector', 'enricher']) {
       const service = node.services.find((each) => each.service === name);
-      if (service === undefined) return `${name} of ${node.nodeName} has not been heard`;
+      if (service === undefined) return `The ${name} of ${node.nodeName} has not been heard`;
       if (!service.ready) {
-        return `${name} of ${node.nodeName} is not ready: ${service.reason ?? 'no reason given'}`;
+        return `The ${name} of ${node.nodeName} is not ready: ${service.reason ?? 'no reason given'}`;
       }
     }
   }

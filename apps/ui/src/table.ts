@@ -1,4 +1,5 @@
-import { visible, type WireEvent } from './event.ts';
+import { printable } from '@netstatd/events';
+import type { WireEvent } from './event.ts';
 
 /** One connection as the table shows it; texts are made once, when an event changes them. */
 export interface Row {
@@ -191,7 +192,7 @@ function merge(row: Row, event: WireEvent): void {
   row.local = endpoint(event.localIP, event.localPort) || row.local;
   row.remote = endpoint(event.remoteIP, event.remotePort) || row.remote;
   const process = event.exe ?? event.comm;
-  if (process !== undefined) row.process = visible(process);
+  if (process !== undefined) row.process = printable(process);
   row.pid = event.pid ?? row.pid;
   row.container = containerText(event) || row.container;
   row.bytesSent = event.bytesSent ?? row.bytesSent;
@@ -209,7 +210,7 @@ function merge(row: Row, event: WireEvent): void {
 function containerText(event: WireEvent): string {
   if (event.podName !== undefined) {
     const pod = `${event.namespace ?? '?'}/${event.podName}`;
-    return visible(event.containerName === undefined ? pod : `${pod} ${event.containerName}`);
+    return printable(event.containerName === undefined ? pod : `${pod} ${event.containerName}`);
   }
-  return visible(event.containerName ?? event.containerUid?.slice(0, 12) ?? '');
+  return printable(event.containerName ?? event.containerUid?.slice(0, 12) ?? '');
 }

@@ -45,10 +45,6 @@ export class Conntrack {
     );
   }
 
-  get clients(): number {
-    return this.#clients.size;
-  }
-
   /** Handles an HTTP upgrade: a WebSocket, or a problem document before anything is upgraded. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const ignore = () => undefined;

@@ -1,13 +1,7 @@
 import type { Bus } from '@netstatd/bus';
 import { columns, type EventType, type Filter } from '@netstatd/events';
 import { LogOnce, type Log } from '@netstatd/service';
-import {
-  BatchFeed,
-  requestSnapshot,
-  type Gap,
-  type Page,
-  type SnapshotQuery,
-} from '@netstatd/stream';
+import { BatchFeed, requestSnapshot, type Page, type SnapshotQuery } from '@netstatd/stream';
 import { SharedBatch } from './shared-batch.ts';
 import type { Turns } from './turns.ts';
 
@@ -16,12 +10,8 @@ const pageTimeoutMs = 5_000;
 /** How long the live events of a node are still read after the last client has gone. */
 const graceMs = 5_000;
 
-/** Who hears the events of a node. */
-export interface Listener {
-  readonly batch: (batch: SharedBatch) => void;
-  /** Before the batch that shows that some are missing. */
-  readonly gap: (gap: Gap) => void;
-}
+/** Who hears the events of a node, batch by batch. */
+export type Listener = (batch: SharedBatch) => void;
 
 /** Part of a node's state: of some types, of what passes a filter, from a cursor on. */
 export interface StateRequest {
@@ -61,12 +51,10 @@ export class NodeSource {
       log: this.#log,
       onBatch: (batch) => {
         const shared = new SharedBatch(batch);
-        for (const each of this.#listeners) each.batch(shared);
+        for (const listener of this.#listeners) listener(shared);
       },
-      onGap: (gap) => {
-        this.missedEvents += gap.dropped ?? 0;
-        for (const each of this.#listeners) each.gap(gap);
-      },
+      // What it means to a client depends on where the client stands: sessions find gaps themselves.
+      onGap: ({ dropped = 0 }) => (this.missedEvents += dropped),
     });
     return () => {
       this.#listeners.delete(listener);

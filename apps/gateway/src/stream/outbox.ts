@@ -2,8 +2,11 @@ import type { Filter } from '@netstatd/events';
 import type { WebSocket } from 'ws';
 import type { SharedBatch, SharedText } from './shared-batch.ts';
 
-/** Above this many bytes waiting for a client, its events are dropped and counted. */
-export const highMarkBytes = 8 << 20;
+/** Bytes that may wait for all clients of the gateway together, as long as each gets its least. */
+const allClientsBytes = 256 << 20;
+/** Bounds of one client's part of them: the most is half a second of the fastest stream there is. */
+const mostBytes = 64 << 20;
+const leastBytes = 8 << 20;
 /** At or below this many, a client counts as caught up, and gets the next page of a snapshot. */
 export const lowMarkBytes = 512 << 10;
 /** At most one frame per client and this many milliseconds, for clients of many events a frame. */
@@ -15,6 +18,8 @@ const textFrame = { binary: false } as const;
 export interface OutboxCounters {
   frames: number;
   events: number;
+  /** Clients there are now: they share the memory for what waits. */
+  clients: number;
 }
 
 /**
@@ -29,18 +34,24 @@ export abstract class Outbox {
   constructor(socket: WebSocket, counters: OutboxCounters) {
     this.socket = socket;
     this.counters = counters;
-    socket.once('close', () => this.#release());
+    counters.clients += 1;
+    socket.once('close', () => {
+      counters.clients -= 1;
+      this.#release();
+    });
   }
 
-  /** Bytes (of the queue: characters) that the client has not taken yet. */
+  /** Bytes that the client has not taken yet. */
   abstract get waitingBytes(): number;
   /** Sends one event that is this client's alone: of a snapshot, or about its own stream. */
   abstract write(json: string): void;
   /** Sends what a shared batch holds for this client. */
   abstract writeBatch(batch: SharedBatch, filter: Filter): void;
 
+  /** More waits than this client's part of the memory: its events are to be dropped and counted. */
   get behind(): boolean {
-    return this.waitingBytes > highMarkBytes;
+    const part = allClientsBytes / this.counters.clients;
+    return this.waitingBytes > Math.min(mostBytes, Math.max(leastBytes, part));
   }
 
   /**
@@ -118,7 +129,7 @@ export class BatchOutbox extends Outbox {
   }
 
   override write(json: string): void {
-    this.#add({ id: this.#clock.uniqueId(), text: json, events: 1 });
+    this.#add({ id: this.#clock.uniqueId(), bytes: Buffer.from(json), events: 1 });
   }
 
   override writeBatch(batch: SharedBatch, filter: Filter): void {
@@ -128,7 +139,7 @@ export class BatchOutbox extends Outbox {
 
   #add(part: SharedText): void {
     this.#parts.push(part);
-    this.#partBytes += part.text.length;
+    this.#partBytes += part.bytes.length;
   }
 
   #flush(frames: Map<string, Buffer>): void {
@@ -141,11 +152,21 @@ export class BatchOutbox extends Outbox {
     const key = parts.length > 64 ? this.#clock.uniqueId() : parts.map(({ id }) => id).join();
     let frame = frames.get(key);
     if (frame === undefined) {
-      frame = Buffer.from(`[${parts.map(({ text }) => text).join()}]`);
+      frame = bracketed(parts);
       frames.set(key, frame);
     }
     this.send(frame, events);
   }
+}
+
+const opening = Buffer.from('[');
+const comma = Buffer.from(',');
+const closing = Buffer.from(']');
+
+/** The JSON array of all parts. */
+function bracketed(parts: readonly SharedText[]): Buffer {
+  const pieces = parts.flatMap(({ bytes }, index) => [index === 0 ? opening : comma, bytes]);
+  return Buffer.concat([...pieces, closing]);
 }
 
 /** The common beat of batch clients: those that gathered the same parts share the frame's bytes. */

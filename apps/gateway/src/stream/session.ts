@@ -1,6 +1,6 @@
-import { makeRow, rowToJson, type Filter, type LagPlace } from '@netstatd/events';
+import { makeRow, rowToJson, type Filter } from '@netstatd/events';
 import { Backoff } from '@netstatd/service';
-import type { Gap } from '@netstatd/stream';
+import type { Page } from '@netstatd/stream';
 import { Losses } from './losses.ts';
 import type { NodeSource } from './node-source.ts';
 import type { Outbox } from './outbox.ts';
@@ -29,10 +29,12 @@ export interface SessionOptions {
   readonly turns: Turns;
 }
 
-/** A gap keeps its place in the order of what is held. */
-type Held = SharedBatch | Gap;
-
-const isGap = (held: Held): held is Gap => 'place' in held;
+/** A place in a node's stream: after batch `seq`, `events` into the epoch. */
+interface Place {
+  readonly epoch: number;
+  readonly seq: number;
+  readonly events: number;
+}
 
 /**
  * One client's view of one node: its opening state, then its events, with nothing twice and
@@ -54,15 +56,18 @@ export class Session {
   readonly #turns: Turns;
   readonly #unfollow: () => void;
   #state: 'opening' | 'live' | 'behind' = 'opening';
-  #held: Held[] = [];
+  #held: SharedBatch[] = [];
   #heldEvents = 0;
-  /** The last batch that the client has, in its snapshot or sent; unknown without a snapshot. */
-  #at: { epoch: number; seq: number } | undefined;
+  /** Up to where the stream was heard or is known as lost; nothing without a snapshot or batch. */
+  #heard: Place | undefined;
+  /** The first batch after the last gap since the snapshot was asked for. */
+  #broken: SharedBatch | undefined;
   /** The client has been given a state that later events belong to. */
   #opened = false;
-  #overflowed = false;
-  /** Part of a snapshot has been sent. */
+  /** Part of the snapshot under way has been sent. */
   #begun = false;
+  /** The snapshot under way does not lead to what is held, or to all of it. */
+  #useless = false;
 
   constructor(options: SessionOptions) {
     this.#source = options.source;
@@ -71,10 +76,7 @@ export class Session {
     this.#counters = options.counters;
     this.#turns = options.turns;
     // Before the first request: what the snapshot does not hold yet must be heard.
-    this.#unfollow = this.#source.follow({
-      batch: (batch) => this.#onBatch(batch),
-      gap: (gap) => this.#onGap(gap),
-    });
+    this.#unfollow = this.#source.follow((batch) => this.#onBatch(batch));
     void this.#open();
   }
 
@@ -89,74 +91,58 @@ export class Session {
     return this.#end.signal.aborted;
   }
 
-  /** The snapshot under way is of no use any more. */
   #spoilt(): boolean {
-    return this.#closed() || this.#overflowed;
+    return this.#closed() || this.#useless;
   }
 
   #onBatch(batch: SharedBatch): void {
-    if (this.#state === 'live') this.#deliver(batch);
-    else if (this.#state === 'opening') this.#hold(batch, batch.rows.length);
+    const heard = this.#heard;
+    if (heard?.epoch === batch.epoch && batch.seq <= heard.seq) return;
+    this.#heard = batch;
+    if (heard !== undefined && (heard.epoch !== batch.epoch || heard.events !== batch.before)) {
+      this.#lose(heard, batch);
+      this.#broken = batch;
+      if (this.#begun) this.#useless = true;
+      if (this.#state === 'live') this.#reopen('opening');
+    }
+    if (this.#state === 'live' && this.#outbox.behind) this.#reopen('behind');
+    if (this.#state === 'live') this.#outbox.writeBatch(batch, this.#filter);
+    else if (this.#state === 'opening') this.#hold(batch);
     else this.#drop(batch);
   }
 
-  #onGap(gap: Gap): void {
-    if (this.#state === 'live') this.#lag(gap.place, gap.dropped, 'opening');
-    else if (this.#state === 'opening') this.#hold(gap, 1);
-    else this.#losses.add(gap.place, gap.dropped);
+  /** Events between where the stream was heard and where it goes on: the client has missed them. */
+  #lose(heard: Place, { epoch, before }: Pick<SharedBatch, 'before' | 'epoch'>): void {
+    if (!this.#opened) return;
+    if (heard.epoch !== epoch) this.#losses.add('restart', undefined);
+    else this.#losses.add('bus', Math.max(0, before - heard.events));
   }
 
-  /** Sends a batch, or begins to drop: the client is behind, or the batch does not follow. */
-  #deliver(batch: SharedBatch): void {
-    const { epoch, seq } = batch;
-    const at = this.#at;
-    if (at !== undefined && (epoch < at.epoch || (epoch === at.epoch && seq <= at.seq))) return;
-    if (at !== undefined && (epoch !== at.epoch || seq !== at.seq + 1)) {
-      this.#lag(epoch === at.epoch ? 'bus' : 'restart', undefined, 'opening');
-      this.#onBatch(batch);
-      return;
-    }
-    if (this.#outbox.behind) {
-      this.#lag('client', 0, 'behind');
-      this.#drop(batch);
-      return;
-    }
-    this.#at = { epoch, seq };
-    this.#outbox.writeBatch(batch, this.#filter);
-  }
-
-  #drop(batch: SharedBatch, place: LagPlace = 'client'): void {
+  #drop(batch: SharedBatch): void {
     const dropped = batch.select(this.#filter).length;
-    this.#losses.add(place, dropped);
+    this.#losses.add('client', dropped);
     this.#counters.clientDropped += dropped;
   }
 
-  #lag(place: LagPlace, dropped: number | undefined, state: 'opening' | 'behind'): void {
-    this.#losses.add(place, dropped);
+  #reopen(state: 'behind' | 'opening'): void {
     this.#state = state;
     void this.#open();
   }
 
-  #hold(held: Held, events: number): void {
-    this.#heldEvents += events;
-    if (this.#heldEvents <= maxHeldEvents) {
-      this.#held.push(held);
-      return;
-    }
-    // The snapshot takes too long for what happens meanwhile: count all, and ask for another.
-    this.#overflowed = true;
-    this.#release([...this.#held, held]);
+  #hold(batch: SharedBatch): void {
+    this.#held.push(batch);
+    this.#heldEvents += batch.rows.length;
+    if (this.#heldEvents <= maxHeldEvents) return;
+    // The snapshot takes too long for what happens meanwhile: it is asked for again.
+    this.#useless = true;
+    this.#release(this.#held.length);
   }
 
-  /** Lets held events go; a client that already had a state has lost them and will be told. */
-  #release(held: readonly Held[]): void {
-    this.#held = [];
-    this.#heldEvents = 0;
-    if (!this.#opened) return;
-    for (const each of held) {
-      if (isGap(each)) this.#losses.add(each.place, each.dropped);
-      else this.#drop(each);
-    }
+  /** Lets the first held batches go; a client that already had a state has lost them. */
+  #release(count: number): void {
+    const released = this.#held.splice(0, count);
+    this.#heldEvents = this.#held.reduce((sum, { rows }) => sum + rows.length, 0);
+    if (this.#opened) for (const batch of released) this.#drop(batch);
   }
 
   /** Gives the client a state to go on from, trying until it has one. */
@@ -165,10 +151,7 @@ export class Session {
       await this.#outbox.caughtUp();
       if (this.#closed()) return;
       this.#state = 'opening';
-      if (!this.#filter.snapshot) {
-        this.#at = undefined;
-        break;
-      }
+      if (!this.#filter.snapshot) break;
       if (await this.#snapshot()) break;
       if (this.#closed()) return;
       this.#counters.snapshotFailures += 1;
@@ -187,21 +170,24 @@ export class Session {
     const held = this.#held;
     this.#held = [];
     this.#heldEvents = 0;
-    // Any of these may end the live state again; the others are then held or counted.
-    for (const each of held) {
-      if (isGap(each)) this.#onGap(each);
-      else this.#onBatch(each);
+    for (const batch of held) {
+      if (this.#outbox.behind) this.#drop(batch);
+      else this.#outbox.writeBatch(batch, this.#filter);
     }
+    if (this.#losses.any) this.#reopen('behind');
   }
 
   /** Asks for the node's state and sends it page by page as the client takes it. */
   async #snapshot(): Promise<boolean> {
-    this.#overflowed = false;
+    // Whatever was heard before the request is in the state that answers it.
+    this.#release(this.#held.length);
+    this.#useless = false;
+    this.#broken = undefined;
     const counts: Record<string, number> = {};
     try {
       for await (const page of this.#source.snapshot({ filter: this.#filter }, this.#turns)) {
         if (this.#spoilt()) return false;
-        if (page.page === 0) this.#reach(page.epoch, page.seq);
+        if (page.page === 0 && !this.#reach(page)) return false;
         for (const row of page.rows) {
           if (!this.#filter.matches(row, this.#source.node)) continue;
           counts[row[0]] = (counts[row[0]] ?? 0) + 1;
@@ -226,25 +212,28 @@ export class Session {
     return true;
   }
 
-  /** The snapshot holds everything up to this batch: what was held of it is not sent again. */
-  #reach(epoch: number, seq: number): void {
-    this.#at = { epoch, seq };
-    const beyond = this.#held.findLastIndex(
-      (each) => !isGap(each) && (each.epoch < epoch || (each.epoch === epoch && each.seq <= seq)),
-    );
-    const held = this.#held;
-    const [gap, follower] = held.slice(beyond + 1);
-    // A gap that ends at the snapshot's end is within it, like the batches before it.
-    const covered = gap !== undefined && isGap(gap) && follower !== undefined && !isGap(follower);
-    const from = covered && follower.epoch === epoch && follower.seq === seq + 1 ? 2 : 1;
-    const kept = held.slice(beyond + from);
-    this.#release(held.slice(0, beyond + from));
-    this.#held = kept;
-    this.#heldEvents = kept.reduce((sum, each) => sum + (isGap(each) ? 1 : each.rows.length), 0);
-    this.#begun = true;
-    // From here on the client has a state: what it misses from now on, it is told.
+  /**
+   * The snapshot holds everything up to its place: what was held of it is not sent again. False
+   * when what was heard since does not follow on it.
+   */
+  #reach({ epoch, seq, before }: Page): boolean {
+    const heard = this.#heard;
+    if (heard !== undefined && heard.epoch > epoch) return false;
+    if (heard?.epoch === epoch && heard.seq > seq) {
+      const broken = this.#broken;
+      if (broken?.epoch === epoch && broken.before > before) return false;
+    } else {
+      const isKnown = heard?.epoch === epoch && heard.events === before;
+      if (heard !== undefined && !isKnown) this.#lose(heard, { epoch, before });
+      this.#heard = { epoch, seq, events: before };
+    }
+    const beyond = this.#held.findIndex((each) => each.epoch === epoch && each.seq > seq);
+    this.#release(beyond < 0 ? this.#held.length : beyond);
     this.#tellLosses();
+    // From here on the client has a state: what it misses from now on, it is told.
+    this.#begun = true;
     this.#opened = true;
+    return true;
   }
 
   #tellLosses(): void {

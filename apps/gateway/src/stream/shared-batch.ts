@@ -1,4 +1,5 @@
 import { rowToJson, type EventRow, type Filter } from '@netstatd/events';
+import type { Batch } from '@netstatd/stream';
 
 let lastId = 0;
 
@@ -6,8 +7,8 @@ let lastId = 0;
 export interface SharedText {
   /** Equal ids mean equal text. */
   readonly id: string;
-  /** JSON objects joined by commas: an array without its brackets. */
-  readonly text: string;
+  /** JSON objects joined by commas: an array without its brackets, in UTF-8. */
+  readonly bytes: Buffer;
   readonly events: number;
 }
 
@@ -19,6 +20,10 @@ export class SharedBatch {
   readonly node: string;
   readonly epoch: number;
   readonly seq: number;
+  /** Events of the epoch before this batch. */
+  readonly before: number;
+  /** Events of the epoch up to the end of this batch. */
+  readonly events: number;
   readonly rows: readonly EventRow[];
   readonly #id = String((lastId += 1));
   readonly #texts: (string | undefined)[] = [];
@@ -27,16 +32,13 @@ export class SharedBatch {
   readonly #selections = new Map<string, readonly number[]>();
   readonly #joined = new Map<string, SharedText>();
 
-  constructor(batch: {
-    readonly node: string;
-    readonly epoch: number;
-    readonly seq: number;
-    readonly rows: readonly EventRow[];
-  }) {
-    this.node = batch.node;
-    this.epoch = batch.epoch;
-    this.seq = batch.seq;
-    this.rows = batch.rows;
+  constructor({ node, epoch, seq, before, rows, skipped }: Batch) {
+    this.node = node;
+    this.epoch = epoch;
+    this.seq = seq;
+    this.before = before;
+    this.events = before + rows.length + skipped;
+    this.rows = rows;
   }
 
   /** Indexes of the rows that pass the filter. */
@@ -63,8 +65,11 @@ export class SharedBatch {
     let joined = this.#joined.get(filter.key);
     if (joined === undefined) {
       const selected = this.select(filter);
-      const text = selected.map((index) => this.#text(index)).join(',');
-      joined = { id: `${this.#id} ${filter.key}`, text, events: selected.length };
+      // Concatenated, not joined: the pieces are copied once, when the bytes are made.
+      let text = '';
+      for (const index of selected) text += (text === '' ? '' : ',') + this.#text(index);
+      const bytes = Buffer.from(text);
+      joined = { id: `${this.#id} ${filter.key}`, bytes, events: selected.length };
       this.#joined.set(filter.key, joined);
     }
     return joined;
