@@ -344,6 +344,12 @@ struct bpf_iter__bpf_map_elem {
 	void *value;
 };
 
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct sock *sk;
+	void *value;
+};
+
 struct trace_entry {
 	unsigned short type;
 };
@@ -375,9 +381,6 @@ struct user_pt_regs {
 	u64 sp;
 	u64 pc;
 	u64 pstate;
-};
-struct pt_regs___arm64 {
-	u64 orig_x0;
 };
 struct pt_regs;
 #endif

@@ -43,10 +43,11 @@ struct socket_memory {
 	struct owner owner;
 	u64 since_ns; /* entry into SYN_SENT, then into ESTABLISHED (UDP: first datagram) */
 	u32 handshake_us;
+	u32 snapshot; /* number of the last snapshot that found a holder of the socket */
 	u8 direction; /* enum direction; on a listener that of its future children */
 	u8 close_side; /* enum close_side: who sent the first FIN */
 	u8 seeded; /* the owner was found by a snapshot: an older holder of the socket is a better one */
-	u8 reserved;
+	u8 reserved[5];
 };
 
 /*

@@ -5,23 +5,14 @@
  */
 #include "kernel.h"
 #include "record.h"
-#include "maps.h"
-#include "emit.h"
-#include "owner.h"
 
 #include "tcp.h"
 #include "accept.h"
 #include "connect.h"
-#include "snapshot.h"
-
-#if __has_include("process.h")
-#include "process.h"
-#endif
-#if __has_include("cgroup.h")
-#include "cgroup.h"
-#endif
-#if __has_include("udp.h")
+#include "listen.h"
 #include "udp.h"
-#endif
+#include "process.h"
+#include "cgroup.h"
+#include "snapshot.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -3,9 +3,9 @@
 #define NETSTATD_SNAPSHOT_H
 
 /*
- * What is open: every socket that a process holds a descriptor of, in all network namespaces in one pass, and
- * with iter/tcp those of one namespace that nobody holds (not yet accepted, or closed and still sending). What
- * the first pass learns about owners stays with the sockets.
+ * What is open: every socket that a process holds a descriptor of, in all network namespaces in one pass, then
+ * those that nobody holds (not yet accepted, or closed and still sending): at first with iter/tcp in each
+ * namespace, later among the sockets that are remembered. What is learnt about owners stays with the sockets.
  */
 
 #include "tcp.h"
@@ -14,10 +14,8 @@
 /* The bind bucket of a port that connect() chose, not bind(): __inet_hash_connect() */
 #define BUCKET_OF_CONNECT (-1)
 
-static __always_inline u8 snapshot_userlocks(struct sock *sk)
-{
-	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks);
-}
+/* Number of the running or last snapshot, so that its second pass leaves out what the first has told. */
+u32 snapshot_number;
 
 /*
  * Which end opened a connection, from traces that connect() and listen() leave; unknown when they leave none.
@@ -25,7 +23,7 @@ static __always_inline u8 snapshot_userlocks(struct sock *sk)
  */
 static __always_inline u8 snapshot_direction(struct sock *sk, struct tcp_sock *tp)
 {
-	if (sk->__sk_common.skc_state == TCP_SYN_SENT || snapshot_userlocks(sk) & SOCK_BINDPORT_LOCK)
+	if (sk->__sk_common.skc_state == TCP_SYN_SENT || socket_port_was_asked(sk))
 		return DIRECTION_OUTBOUND;
 	if (sk->sk_max_ack_backlog)
 		return DIRECTION_INBOUND;
@@ -60,20 +58,22 @@ static __always_inline void snapshot_write(struct bpf_iter_meta *meta, struct so
 
 /* The holder is NULL for a socket without a descriptor. */
 static __always_inline void snapshot_tcp_socket(struct bpf_iter_meta *meta, struct sock *sk, struct tcp_sock *tp,
-						struct task_struct *holder)
+						struct socket_memory *memory, struct task_struct *holder)
 {
 	bool listening = sk->__sk_common.skc_state == TCP_LISTEN;
 	struct socket_record record = {};
-	struct socket_memory *memory;
 
 	if (sk->__sk_common.skc_state == TCP_CLOSE || address_is_unwanted(sk))
 		return;
-	memory = socket_memory(sk, true);
 	/* A child that is not established yet still has its listener's memory. */
 	if (!memory || (sk->__sk_common.skc_state == TCP_SYN_RECV && memory->direction == DIRECTION_INBOUND))
 		return;
-	if (holder)
+	if (holder) {
 		snapshot_seed_owner(memory, holder);
+		memory->snapshot = snapshot_number;
+	} else if (memory->snapshot == snapshot_number) {
+		return;
+	}
 	if (memory->direction == DIRECTION_UNKNOWN)
 		memory->direction = listening ? DIRECTION_INBOUND : snapshot_direction(sk, tp);
 	socket_to_record(&record, sk, IPPROTO_TCP, tcp_sport(tp));
@@ -95,6 +95,8 @@ int snapshot_files(struct bpf_iter__task_file *ctx)
 	struct tcp_sock *tp;
 	struct sock *sk;
 
+	if (!ctx->meta->seq_num)
+		snapshot_number++;
 	if (!task || !file)
 		return 0;
 	socket = bpf_sock_from_file(file);
@@ -106,13 +108,14 @@ int snapshot_files(struct bpf_iter__task_file *ctx)
 	if (sk->sk_protocol == IPPROTO_TCP) {
 		tp = bpf_skc_to_tcp_sock(sk);
 		if (tp)
-			snapshot_tcp_socket(ctx->meta, sk, tp, task);
+			snapshot_tcp_socket(ctx->meta, sk, tp, socket_memory(sk, true), task);
 	} else if (sk->sk_protocol == IPPROTO_UDP && sk->sk_type == SOCK_DGRAM) {
 		udp_snapshot_socket(ctx->meta, sk, task);
 	}
 	return 0;
 }
 
+/* In one network namespace; needed once, since afterwards all sockets are remembered. */
 SEC("iter/tcp")
 int snapshot_namespace(struct bpf_iter__tcp *ctx)
 {
@@ -123,7 +126,22 @@ int snapshot_namespace(struct bpf_iter__tcp *ctx)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(common); /* NULL for requests and TIME_WAIT */
 	if (tp)
-		snapshot_tcp_socket(ctx->meta, (struct sock *)tp, tp, NULL);
+		snapshot_tcp_socket(ctx->meta, (struct sock *)tp, tp, socket_memory(tp, true), NULL);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int snapshot_memories(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket_memory *memory = ctx->value;
+	struct sock *sk = ctx->sk;
+	struct tcp_sock *tp;
+
+	if (!sk || !memory)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (tp)
+		snapshot_tcp_socket(ctx->meta, sk, tp, memory, NULL);
 	return 0;
 }
 

@@ -11,6 +11,12 @@ static __always_inline struct socket_memory *socket_memory(void *sk, bool create
 	return bpf_sk_storage_get(&socket_memories, sk, NULL, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 }
 
+/* Whether bind() asked for this very port. */
+static __always_inline bool socket_port_was_asked(struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
+}
+
 /*
  * Writes what the socket itself knows into a zeroed record. cgroup_id is the socket's: an owner's, if there is
  * one, goes over it afterwards. `sport` is inet_sport, which outlives skc_num: that is 0 again at TCP's CLOSE.

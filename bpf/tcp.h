@@ -82,7 +82,11 @@ static __always_inline void tcp_listening(struct sock *sk, struct tcp_sock *tp, 
 		memory->direction = DIRECTION_INBOUND;
 		memory->close_side = CLOSE_UNKNOWN;
 	}
-	tcp_emit(sk, tp, memory, SOCKET_LISTENING, TCP_LISTEN, now);
+	/* listen() on an unbound socket takes a port only after this: tcp_listen_exit() tells it, with the cookie. */
+	if (tcp_sport(tp))
+		tcp_emit(sk, tp, memory, SOCKET_LISTENING, TCP_LISTEN, now);
+	else
+		bpf_get_socket_cookie(sk);
 }
 
 /*

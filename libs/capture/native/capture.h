@@ -86,6 +86,7 @@ struct capture {
 	enum capture_failure failure;
 	char failure_reason[REASON_BYTES * 2];
 	struct reader *reader;
+	bool visited; /* a snapshot has been in all network namespaces */
 };
 
 /* -- machine.c ----------------------------------------------------------------------------------------- */

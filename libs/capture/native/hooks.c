@@ -171,20 +171,22 @@ static int open_cgroup_root(void)
 	return fd;
 }
 
-/* An iterator over a map, of which there is one, walks the flows. */
-static struct bpf_link *attach_iterator(struct bpf_program *program, const char *section, int flows_fd)
+/* Iterators over a map are told which one. */
+static struct bpf_link *attach_iterator(struct capture *capture, struct bpf_program *program, const char *section)
 {
-	union bpf_iter_link_info what = { .map.map_fd = flows_fd };
-	LIBBPF_OPTS(bpf_iter_attach_opts, options);
+	union bpf_iter_link_info what = { 0 };
+	LIBBPF_OPTS(bpf_iter_attach_opts, options, .link_info = &what, .link_info_len = sizeof(what));
 
-	if (!strcmp(section, "iter/bpf_map_elem")) {
-		options.link_info = &what;
-		options.link_info_len = sizeof(what);
-	}
+	if (!strcmp(section, "iter/bpf_map_elem"))
+		what.map.map_fd = capture_map(capture, "flows");
+	else if (!strcmp(section, "iter/bpf_sk_storage_map"))
+		what.map.map_fd = capture_map(capture, "socket_memories");
+	else
+		options.link_info = NULL, options.link_info_len = 0;
 	return bpf_program__attach_iter(program, &options);
 }
 
-static void attach(struct hook *hook, int cgroup_fd, int flows_fd)
+static void attach(struct capture *capture, struct hook *hook, int cgroup_fd)
 {
 	const char *section = bpf_program__section_name(hook->program);
 
@@ -195,7 +197,7 @@ static void attach(struct hook *hook, int cgroup_fd, int flows_fd)
 		log_line = NULL;
 		return; /* run by hand */
 	} else if (starts_with(section, "iter/")) {
-		hook->link = attach_iterator(hook->program, section, flows_fd);
+		hook->link = attach_iterator(capture, hook->program, section);
 	} else if (starts_with(section, "tp/")) {
 		hook->link = tracefs_attach(hook->program, section);
 	} else if (starts_with(section, "cgroup")) {
@@ -226,7 +228,7 @@ bool capture_open(struct capture *capture, const struct capture_options *options
 	cgroup_fd = open_cgroup_root();
 	for (size_t i = 0; i < capture->hook_count; i++)
 		if (capture->hooks[i].state == HOOK_ATTACHED)
-			attach(&capture->hooks[i], cgroup_fd, capture_map(capture, "flows"));
+			attach(capture, &capture->hooks[i], cgroup_fd);
 	if (cgroup_fd >= 0)
 		close(cgroup_fd);
 	if (!capture_hook(capture, REQUIRED_HOOK)) {

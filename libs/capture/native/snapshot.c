@@ -266,8 +266,14 @@ int snapshot_take(struct capture *capture, struct chunk_list *list)
 		error = run_named(capture, &snapshot, "snapshot_files");
 	if (!error)
 		error = run_named(capture, &snapshot, "udp_snapshot");
-	if (!error)
-		error = run_in_namespaces(capture, &snapshot);
+	if (!error) {
+		/* The namespaces cost 2 ms each; once they have been visited, all their sockets are remembered. */
+		if (capture->visited && capture_hook(capture, "snapshot_memories"))
+			error = run_named(capture, &snapshot, "snapshot_memories");
+		else
+			error = run_in_namespaces(capture, &snapshot);
+		capture->visited |= !error;
+	}
 	if (!error)
 		error = mark(&snapshot, MARK_SNAPSHOT_END);
 	free(snapshot.namespaces);

@@ -30,6 +30,7 @@ const kinds: Record<string, string[]> = {
   tcp: ['tcp_state'],
   accept: ['tcp_accept4', 'tcp_accept'],
   uringAccept: ['tcp_accept_ring'],
+  listen: ['tcp_state', 'tcp_listen_exit'],
   failedConnect: ['tcp_connect_exit'],
   udp: ['udp_egress', 'udp_ingress'],
   processes: ['process_executed'],

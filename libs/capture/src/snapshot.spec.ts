@@ -1,6 +1,7 @@
 import { Direction, MarkKind, RecordFlag, SocketKind } from '@netstatd/records';
 import { describeOn, Lab, waitFor } from '@netstatd/testkit';
 import { Collected } from './collected.ts';
+import type { Socket } from './collected.ts';
 
 jest.setTimeout(60_000);
 
@@ -71,6 +72,11 @@ describeOn(['root', 'btf', 'bpf', 'netns', 'cgroup2', 'traffic'], 'a snapshot', 
       expect(socket.pid).toBe(waiting ? 0 : acceptorPid);
       expect(socket.flags).toBe(waiting ? RecordFlag.SNAPSHOT : flags);
     }
+
+    // Another one finds the same, those without a descriptor too.
+    const cookies = (sockets: Socket[]) =>
+      sockets.map(({ cookie }) => cookie).sort((a, b) => a - b);
+    expect(cookies(collected.snapshot().sockets)).toEqual(cookies(first.sockets));
 
     // What the snapshot learnt stays with the sockets: their end names their owner.
     collected.start();

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef NETSTATD_LISTEN_H
+#define NETSTATD_LISTEN_H
+
+/*
+ * listen() on a socket that never was bound takes a free port after the transition to LISTEN, so that only the
+ * return of the call knows it. Sockets bound to any port look the same and are told twice, with one cookie.
+ */
+
+#include "emit.h"
+#include "file.h"
+#include "owner.h"
+#include "socket.h"
+
+SEC("tp/syscalls/sys_exit_listen")
+int tcp_listen_exit(struct trace_event_raw_sys_exit *context)
+{
+	struct socket_record record = {};
+	struct pt_regs *registers;
+	struct file_socket found;
+	struct owner owner;
+
+	if (context->ret)
+		return 0;
+	registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (!file_tcp_socket_of_current(&found, PT_REGS_PARM1_CORE_SYSCALL(registers)) ||
+	    FILE_SOCKET_FIELD(&found, skc_state) != TCP_LISTEN || socket_port_was_asked(found.sk))
+		return 0;
+	file_socket_to_record(&record, &found);
+	if (address_record_is_unwanted(&record))
+		return 0;
+	emit_head(&record.header, sizeof(record), RECORD_SOCKET, SOCKET_LISTENING, 0, bpf_ktime_get_ns());
+	owner_of_current(&owner);
+	owner_to_record(&record, &owner);
+	emit_copy(&record.header, sizeof(record), SOCKET_LISTENING);
+	return 0;
+}
+
+#endif /* NETSTATD_LISTEN_H */
