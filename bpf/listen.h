@@ -4,13 +4,12 @@
 
 /*
  * listen() on a socket that never was bound takes a free port after the transition to LISTEN, so that only the
- * return of the call knows it. Sockets bound to any port look the same and are told twice, with one cookie.
+ * return of the call knows it.
  */
 
 #include "emit.h"
 #include "file.h"
 #include "owner.h"
-#include "socket.h"
 
 SEC("tp/syscalls/sys_exit_listen")
 int tcp_listen_exit(struct trace_event_raw_sys_exit *context)
@@ -24,9 +23,11 @@ int tcp_listen_exit(struct trace_event_raw_sys_exit *context)
 		return 0;
 	registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	if (!file_tcp_socket_of_current(&found, PT_REGS_PARM1_CORE_SYSCALL(registers)) ||
-	    FILE_SOCKET_FIELD(&found, skc_state) != TCP_LISTEN || socket_port_was_asked(found.sk))
+	    FILE_SOCKET_FIELD(&found, skc_state) != TCP_LISTEN)
 		return 0;
 	file_socket_to_record(&record, &found);
+	if (bpf_map_delete_elem(&portless_listeners, &record.cookie))
+		return 0; /* it was bound before, and told at LISTEN */
 	if (address_record_is_unwanted(&record))
 		return 0;
 	emit_head(&record.header, sizeof(record), RECORD_SOCKET, SOCKET_LISTENING, 0, bpf_ktime_get_ns());

@@ -62,4 +62,15 @@ struct {
 	__type(value, struct socket_memory);
 } socket_memories SEC(".maps");
 
+/*
+ * Cookies of sockets that listen() has yet to find a port for. Inserted by tcp.h at LISTEN, removed by listen.h
+ * when the call returns; should it fail or the hook be missing, the oldest make room.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u64);
+	__type(value, u8);
+} portless_listeners SEC(".maps");
+
 #endif /* NETSTATD_MAPS_H */

@@ -82,11 +82,14 @@ static __always_inline void tcp_listening(struct sock *sk, struct tcp_sock *tp, 
 		memory->direction = DIRECTION_INBOUND;
 		memory->close_side = CLOSE_UNKNOWN;
 	}
-	/* listen() on an unbound socket takes a port only after this: tcp_listen_exit() tells it, with the cookie. */
-	if (tcp_sport(tp))
+	if (tcp_sport(tp)) {
 		tcp_emit(sk, tp, memory, SOCKET_LISTENING, TCP_LISTEN, now);
-	else
-		bpf_get_socket_cookie(sk);
+	} else { /* listen() on an unbound socket takes a port only after this: tcp_listen_exit() tells it */
+		u64 cookie = bpf_get_socket_cookie(sk);
+		u8 waiting = 1;
+
+		bpf_map_update_elem(&portless_listeners, &cookie, &waiting, BPF_ANY);
+	}
 }
 
 /*
