@@ -15,6 +15,8 @@ import { snapshotRows } from './snapshot-rows.ts';
 /** Shorter than anything that is waited for; a tick without work costs a microsecond. */
 const TICK_MS = 20;
 const HOST_REFRESH_MS = 10_000;
+/** Without a collector the stream begins all the same after this, with what little is known. */
+const BEGIN_WAIT_MS = 3000;
 
 export interface EnricherServiceOptions {
   readonly bus: Bus;
@@ -26,11 +28,15 @@ export interface EnricherServiceOptions {
   readonly ready: Readiness;
 }
 
-/** Connects the enricher to the bus, the clock and the machine. */
+/**
+ * Connects the enricher to the bus, the clock and the machine. Its stream begins when its state is whole: until
+ * then nobody follows it, and a snapshot of half the state would have to be corrected connection by connection.
+ */
 export class EnricherService {
   readonly enricher: Enricher;
   readonly #options: EnricherServiceOptions;
-  readonly #publisher: StreamPublisher;
+  #publisher: StreamPublisher | undefined;
+  readonly #startedAt = performance.now();
   readonly #board: StatusBoard;
   readonly #status: StatusPublisher;
   readonly #closers: (() => void)[];
@@ -42,7 +48,7 @@ export class EnricherService {
     this.#options = options;
     const procfs = new ProcFs(options.procRoot);
     this.enricher = new Enricher({
-      emit: (row) => this.#publisher.publish(row),
+      emit: (row) => this.#publisher?.publish(row),
       requestResync: (reason) => {
         log.debug({ reason }, 'asking the collector for a snapshot');
         bus.publish(resync, pack({ reason }));
@@ -53,12 +59,6 @@ export class EnricherService {
       cgroups: new CgroupIndex(),
       legacyCgroups: hasLegacyCgroups(parseMountinfo(procfs.mountinfo())),
       acceptWaitMs: options.acceptWaitMs,
-    });
-    this.#publisher = new StreamPublisher({
-      bus,
-      node,
-      log,
-      snapshot: (request) => snapshotRows(this.enricher, node, request, nowMicros()),
     });
     this.#board = new StatusBoard({ bus, node, log, onChange: () => this.#look() });
     this.#status = new StatusPublisher({
@@ -71,7 +71,7 @@ export class EnricherService {
     const subscription = bus.subscribe(raw, (payload) =>
       this.enricher.read(payload, performance.now()),
     );
-    const ticking = setInterval(() => this.enricher.tick(performance.now()), TICK_MS);
+    const ticking = setInterval(() => this.#tick(performance.now()), TICK_MS);
     const looking = setInterval(() => this.#look(), 500);
     const refreshing = setInterval(() => this.enricher.host.refresh(), HOST_REFRESH_MS);
     this.#closers = [
@@ -81,7 +81,7 @@ export class EnricherService {
       () => clearInterval(refreshing),
       () => this.#status.close(),
       () => this.#board.close(),
-      () => this.#publisher.close(),
+      () => this.#publisher?.close(),
     ];
     this.#look();
   }
@@ -89,12 +89,15 @@ export class EnricherService {
   /** Everything counted, with the sizes of the tables, by name. */
   counters(): Record<string, number> {
     const { enricher } = this;
-    const { events, droppedEvents, oversizedRows, snapshots } = this.#publisher.counters;
+    const published = this.#publisher?.counters;
     const { lostOnBus } = enricher.counters;
     return {
       ...enricher.counters.toObject(),
       ...enricher.gauges(),
-      ...{ events, droppedEvents, oversizedRows, snapshotsGiven: snapshots },
+      events: published?.events ?? 0,
+      droppedEvents: published?.droppedEvents ?? 0,
+      oversizedRows: published?.oversizedRows ?? 0,
+      snapshotsGiven: published?.snapshots ?? 0,
       'lost:bus': lostOnBus,
     };
   }
@@ -102,6 +105,18 @@ export class EnricherService {
   /** Publishes what is still waiting, and ends. */
   close(): void {
     for (const close of this.#closers) close();
+  }
+
+  #tick(nowMs: number): void {
+    const { enricher } = this;
+    enricher.tick(nowMs);
+    if (this.#publisher || !(enricher.synced || nowMs - this.#startedAt > BEGIN_WAIT_MS)) return;
+    const { bus, node, log } = this.#options;
+    this.#publisher = new StreamPublisher({
+      ...{ bus, node, log },
+      snapshot: (request) => snapshotRows(enricher, node, request, nowMicros()),
+    });
+    this.#look();
   }
 
   /** Looks after the collector's heartbeat, and says what it found. */
@@ -114,7 +129,8 @@ export class EnricherService {
     ready.set('raw', collector !== undefined && !collector.silent, silence);
     ready.set('state', synced, 'waiting for a snapshot of the collector');
     if (collector?.status.capture) host.captures(collector.status.capture);
-    const row = bus.connected ? host.changedRow(nowMicros()) : undefined;
+    if (!this.#publisher || !bus.connected) return;
+    const row = host.changedRow(nowMicros());
     if (row) this.#publisher.publish(row);
   }
 
@@ -125,7 +141,7 @@ export class EnricherService {
       ready: ready.ready,
       ...(reasons.length > 0 ? { reason: reasons.join('; ') } : {}),
       counters: this.counters(),
-      info: { epoch: this.#publisher.epoch },
+      ...(this.#publisher ? { info: { epoch: this.#publisher.epoch } } : {}),
     };
   }
 }
