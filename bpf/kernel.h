@@ -25,14 +25,12 @@ typedef __s64 s64;
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
-#define SOCK_STREAM 1
 #define SOCK_DGRAM 2
 #define SOCK_BINDPORT_LOCK 8 /* sk_userlocks: the process chose the port */
 #define SOCK_DONE 1 /* enum sock_flags, bit number in sk_flags: a FIN was received */
 #define S_IFMT 00170000
 #define S_IFSOCK 0140000
 #define IORING_OP_ACCEPT 13
-#define IORING_CQE_F_MORE (1U << 1)
 
 #define EPERM 1
 #define EACCES 13
@@ -68,18 +66,11 @@ typedef struct {
 	__u32 val;
 } kuid_t;
 
-struct hlist_node;
-
 /* -- cgroups ------------------------------------------------------------------------------------------- */
 
 struct kernfs_node {
 	const char *name;
-	struct kernfs_node *parent; /* until 6.14 */
 	u64 id;
-};
-
-struct kernfs_node___rcu_parent {
-	struct kernfs_node *__parent; /* since 6.15 */
 };
 
 struct cgroup_root {
@@ -129,10 +120,7 @@ struct path {
 	struct dentry *dentry;
 };
 
-struct file_operations;
-
 struct file {
-	const struct file_operations *f_op;
 	void *private_data;
 	struct inode *f_inode;
 	struct path f_path;
@@ -187,10 +175,6 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct mm_struct *mm;
-};
-
-struct linux_binprm {
-	struct file *file;
 };
 
 /* -- sockets ------------------------------------------------------------------------------------------- */
@@ -271,10 +255,6 @@ struct tcp_sock {
 	u64 bytes_retrans;
 	u32 srtt_us;
 	u32 total_retrans;
-};
-
-struct udp_sock {
-	struct inet_sock inet;
 };
 
 /* -- io_uring ------------------------------------------------------------------------------------------ */
