@@ -1,5 +1,5 @@
 import { RecordFlag } from '@netstatd/records';
-import { mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cgroup, Harness, process, storyOf, tcp } from './harness.fixture.ts';
@@ -83,4 +83,5 @@ test('with cgroup v1 the owner’s /proc tells, and its children inherit', () =>
     [300, ID, '/usr/bin/web'],
     [301, ID, '/usr/bin/web'],
   ]);
+  rmSync(root, { recursive: true });
 });

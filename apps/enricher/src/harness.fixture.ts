@@ -16,7 +16,6 @@ import {
   RecordType,
   SocketKind,
 } from '@netstatd/records';
-import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Enricher } from './enricher.ts';
@@ -135,6 +134,9 @@ export const cgroup = {
     encodeCgroup({ kind: CgroupKind.REMOVED, timeNs: ms * 1e6 }, { cgroupId, path }),
 };
 
+/** Stands for /proc and the cgroup tree where a test has none. */
+const NOWHERE = join(tmpdir(), 'netstatd-nowhere');
+
 /** An enricher fed by hand: /proc and cgroups are empty, time passes when told. */
 export class Harness {
   readonly rows: EventRow[] = [];
@@ -147,8 +149,7 @@ export class Harness {
   constructor(
     options: { acceptWaitMs?: number; limits?: Partial<Limits>; procRoot?: string } = {},
   ) {
-    const empty = mkdtempSync(join(tmpdir(), 'netstatd-enricher-'));
-    const procfs = new ProcFs(options.procRoot ?? empty);
+    const procfs = new ProcFs(options.procRoot ?? NOWHERE);
     this.enricher = new Enricher({
       emit: (row) => this.rows.push(row),
       requestResync: (reason) => this.requests.push(reason),
@@ -159,7 +160,7 @@ export class Harness {
         version: '0',
       }),
       procfs,
-      cgroups: new CgroupIndex(empty, () => this.nowMs),
+      cgroups: new CgroupIndex(NOWHERE, () => this.nowMs),
       legacyCgroups: options.procRoot !== undefined,
       acceptWaitMs: options.acceptWaitMs ?? 100,
       limits: options.limits ?? {},

@@ -1,6 +1,6 @@
-import { waitFor } from '@netstatd/testkit';
+import { describeOn, waitFor } from '@netstatd/testkit';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium, type Browser, type Page } from 'playwright-core';
@@ -18,8 +18,6 @@ let node: ScriptedNode;
 let page: Page;
 const complaints: string[] = [];
 
-const description = existsSync(executablePath) ? describe : describe.skip;
-
 async function show(name: string): Promise<void> {
   if (screenshots !== undefined) await page.screenshot({ path: join(screenshots, `${name}.png`) });
 }
@@ -35,7 +33,7 @@ async function open(options: { width?: number; dark?: boolean } = {}): Promise<v
   await page.goto(machine.http('/'));
 }
 
-description('the page', () => {
+describeOn(['chromium', 'nats'], 'the page', () => {
   beforeAll(async () => {
     uiFolder = mkdtempSync(join(tmpdir(), 'netstatd-ui-'));
     execFileSync(process.execPath, [join(__dirname, '../../ui/build.mjs'), uiFolder]);
