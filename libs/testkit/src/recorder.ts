@@ -26,8 +26,8 @@ export function withQuery(url: string, query: Query): string {
 /** A WebSocket client that keeps every event, each held against its schema and against the protocol. */
 export class Recorder {
   readonly events: NetstatdEvent[] = [];
-  /** Frames against the schemas or the rules, in words; a test expects none. */
-  readonly problems: string[];
+  readonly #problems: string[] = [];
+  #checked = 0;
   readonly #socket: WebSocket;
   readonly #check: ProtocolCheck;
   #closed = '';
@@ -38,7 +38,6 @@ export class Recorder {
       announced: !filtered,
       snapshot: query.snapshot !== 'false',
     });
-    this.problems = this.#check.problems;
     this.#socket = new WebSocket(withQuery(url, query), batch ? ['netstatd.v1.batch'] : []);
     this.#socket.on('message', (data: Buffer) => this.#take(data.toString()));
     this.#socket.on('close', (code) => (this.#closed = `closed with ${code}`));
@@ -64,16 +63,33 @@ export class Recorder {
 
   #take(text: string): void {
     const frame = JSON.parse(text) as NetstatdEvent | NetstatdEvent[];
-    for (const event of [frame].flat()) {
-      // A frame of a type we do not know has no schema, whatever its type says.
-      const checked = (
-        eventSchemas[event.type] as (typeof eventSchemas)['host.info'] | undefined
-      )?.safeParse(event);
-      if (!checked?.success && this.problems.length < 20)
-        this.problems.push(`${JSON.stringify(event)}: ${checked?.error.message ?? 'unknown type'}`);
-      this.events.push(event);
+    if (Array.isArray(frame)) for (const event of frame) this.events.push(event);
+    else this.events.push(frame);
+  }
+
+  /**
+   * Events against the schemas or the rules, in words; a test expects none. They are checked here and not as
+   * they come, so that checking makes no client slow.
+   */
+  get problems(): string[] {
+    for (; this.#checked < this.events.length; this.#checked++) {
+      const event = this.events[this.#checked]!;
+      // An event of a type we do not know has no schema, whatever its type says.
+      const schema = eventSchemas[event.type] as (typeof eventSchemas)['host.info'] | undefined;
+      const checked = schema?.safeParse(event);
+      if (!checked?.success && this.#problems.length < 20)
+        this.#problems.push(
+          `${JSON.stringify(event)}: ${checked?.error.message ?? 'unknown type'}`,
+        );
       this.#check.take(event);
     }
+    return [...this.#problems, ...this.#check.problems];
+  }
+
+  /** What to know of it when a test has waited in vain. */
+  get story(): string {
+    const told = this.events.filter(({ type }) => type === 'stream.lagged').slice(0, 5);
+    return `${this.events.length} events; losses told: ${JSON.stringify(told)}`;
   }
 
   /** Waits for an event at or after the given position. */
@@ -91,7 +107,9 @@ export class Recorder {
       if (this.#closed) throw new Error(`${this.#closed} before ${what}`);
       return undefined;
     };
-    return waitFor(what, search, options.timeoutMs ?? PATIENCE_MS);
+    return waitFor(what, search, options.timeoutMs ?? PATIENCE_MS).catch((error: unknown) => {
+      throw new Error(`${String(error)} (${this.story})`);
+    });
   }
 
   /** Connection events, in the order they came. */

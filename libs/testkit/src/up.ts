@@ -139,10 +139,11 @@ export class Up {
       .join('\n');
   }
 
-  /** Opens a recorder that is closed with this instance. */
+  /** Opens a recorder that is closed with this instance; it asks for batches unless told otherwise. */
   async record(query: Query = {}, options: RecorderOptions = {}): Promise<Recorder> {
+    const batch = options.batch ?? true;
     const address = this.url('/conntrack', options.view ?? 'gateway');
-    const recorder = await Recorder.open(address.href.replace(/^http/, 'ws'), query, options);
+    const recorder = await Recorder.open(address.href.replace(/^http/, 'ws'), query, { batch });
     this.#recorders.push(recorder);
     return recorder;
   }
