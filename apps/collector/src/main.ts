@@ -3,13 +3,27 @@ import type { Bus } from '@netstatd/bus';
 import { Capture, CaptureError } from '@netstatd/capture';
 import { LogOnce, runService, StartError } from '@netstatd/service';
 import { StatusPublisher } from '@netstatd/stream';
+import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { Collector } from './collector.ts';
 import { registerMetrics } from './metrics.ts';
+import { probe } from './probe.ts';
 import { collectorSettings } from './settings.ts';
+
+/** The addon and the object lie beside the bundle. */
+const files = {
+  addonPath: join(__dirname, 'capture.node'),
+  objectPath: join(__dirname, 'netstatd.bpf.o'),
+};
 
 /** Without a bus by then, the collector starts and readers ask for their snapshot later. */
 const FIRST_CONNECT_MS = 2000;
+
+// Asked by `netstatd doctor`, in a process of its own: what a kernel makes of it may be a crash.
+if (process.argv.includes('--probe')) {
+  writeSync(1, `${JSON.stringify(probe(files))}\n`);
+  process.exit(0);
+}
 
 void runService({
   name: 'collector',
@@ -81,7 +95,6 @@ function connected(bus: Bus, timeoutMs: number): Promise<void> {
   });
 }
 
-/** The addon and the object lie beside the bundle. */
 function openCapture(settings: {
   loopback: boolean;
   udp: boolean;
@@ -91,8 +104,7 @@ function openCapture(settings: {
   const { loopback, udp, ringBytes, flowIdleSeconds } = settings;
   try {
     return Capture.open({
-      addonPath: join(__dirname, 'capture.node'),
-      objectPath: join(__dirname, 'netstatd.bpf.o'),
+      ...files,
       options: { loopback, udp, ringBytes, flowIdleMs: flowIdleSeconds * 1000 },
     });
   } catch (error) {
