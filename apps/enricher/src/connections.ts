@@ -2,6 +2,7 @@ import { Direction, RecordFlag, SocketKind, type SocketView } from '@netstatd/re
 import { BoundedMap } from './bounded-map.ts';
 import { Connection, Ending, readEnding } from './connection.ts';
 import { Held } from './held.ts';
+import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
 import { SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
 
@@ -25,8 +26,7 @@ export class Connections {
   #undirected: { connection: Connection; portAsked: boolean }[] = [];
   /** Connecting as far as is known, established by the snapshot. */
   #contradicted: Connection[] = [];
-  /** Not shown by the snapshot: their end was lost, or is yet to be read. */
-  #missing: Connection[] = [];
+  readonly #last = new LastSnapshot();
   /** Newest time that was read, microseconds since 1970. */
   #nowMicros = 0;
 
@@ -107,17 +107,12 @@ export class Connections {
 
   /**
    * A snapshot begun at `beginNs` is complete: listeners tell the direction of connections older than the
-   * collector, and what contradicts the snapshot is noted until `settle`, because the records that explain it may
-   * still be on their way.
+   * collector. What contradicts the snapshot waits for `settle`, because the records that explain it may still be
+   * on their way.
    */
   complete(snapshot: number, beginNs: number): void {
     this.direct();
-    this.#missing = [];
-    for (const connection of this.#open.values()) {
-      if (connection.seen !== snapshot && connection.timeNs < beginNs) {
-        this.#missing.push(connection);
-      }
-    }
+    this.#last.take(snapshot, beginNs);
   }
 
   /** Sends the connections that waited for the snapshot's listeners to tell their direction. */
@@ -138,13 +133,12 @@ export class Connections {
       connection.state = 'ESTABLISHED';
       this.#parts.announcer.connection(connection);
     }
-    for (const connection of this.#missing) {
-      if (!this.#has(connection)) continue;
+    for (const connection of this.#open.values()) {
+      if (!this.#last.misses(connection)) continue;
       this.#open.delete(connection.cookie);
       this.#presumeClosed(connection);
     }
     this.#contradicted = [];
-    this.#missing = [];
   }
 
   /** Lets go of connections that have waited long enough for their owner. */

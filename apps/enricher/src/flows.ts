@@ -1,6 +1,7 @@
 import { RecordFlag, SocketKind, type SocketView } from '@netstatd/records';
 import { BoundedMap } from './bounded-map.ts';
 import { Connection, Ending, readEnding } from './connection.ts';
+import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
 import { SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
 
@@ -8,7 +9,7 @@ import { SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
 export class Flows {
   readonly #parts: Parts;
   readonly #open: BoundedMap<string, Connection>;
-  #missing: [key: string, flow: Connection][] = [];
+  readonly #last = new LastSnapshot();
   #nowMicros = 0;
 
   constructor(parts: Parts, limits: Pick<Limits, 'flows'>) {
@@ -34,20 +35,16 @@ export class Flows {
 
   /** A snapshot begun at `beginNs` is complete; see Connections. A flow's time is that of its first datagram. */
   complete(snapshot: number, beginNs: number): void {
-    this.#missing = [];
-    for (const flow of this.#open.values()) {
-      if (flow.seen !== snapshot && flow.timeNs < beginNs) this.#missing.push([keyOf(flow), flow]);
-    }
+    this.#last.take(snapshot, beginNs);
   }
 
   /** Closes the flows that the last snapshot did not show and of whose end no record told. */
   settle(): void {
-    for (const [key, flow] of this.#missing) {
-      if (this.#open.get(key) !== flow) continue;
-      this.#open.delete(key);
+    for (const flow of this.#open.values()) {
+      if (!this.#last.misses(flow)) continue;
+      this.#open.delete(keyOf(flow));
       this.#presumeClosed(flow);
     }
-    this.#missing = [];
   }
 
   #opened(view: SocketView, moment: RecordMoment, snapshot: number): void {

@@ -5,6 +5,7 @@ import { BoundedMap } from './bounded-map.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
 import type { Host } from './host.ts';
+import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
 import { Listener, placeOf } from './listener.ts';
 import type { Owners } from './owners.ts';
@@ -24,7 +25,7 @@ export class Listeners {
   /** Sockets by endpoint, and by place whoever owns them. */
   readonly #endpoints = new Map<string, Set<Listener>>();
   readonly #places = new Map<string, number>();
-  #missing: Listener[] = [];
+  readonly #last = new LastSnapshot();
   #nowMicros = 0;
 
   constructor(
@@ -79,20 +80,16 @@ export class Listeners {
 
   /** A snapshot begun at `beginNs` is complete; see Connections. */
   complete(snapshot: number, beginNs: number): void {
-    this.#missing = [];
-    for (const listener of this.#byCookie.values()) {
-      if (listener.seen !== snapshot && listener.timeNs < beginNs) this.#missing.push(listener);
-    }
+    this.#last.take(snapshot, beginNs);
   }
 
   /** Closes the ports that the last snapshot did not show and of whose end no record told. */
   settle(): void {
-    for (const listener of this.#missing) {
-      if (this.#byCookie.get(listener.cookie) !== listener) continue;
+    for (const listener of this.#byCookie.values()) {
+      if (!this.#last.misses(listener)) continue;
       this.#byCookie.delete(listener.cookie);
       this.#close(listener);
     }
-    this.#missing = [];
   }
 
   /** The row of a port. */

@@ -80,6 +80,17 @@ test('what a snapshot does not show is not closed when its end is only yet to be
   expect(harness.wait(2000)).toEqual([]);
 });
 
+test('what is read after the snapshot, and had ended before it, is closed when all has been read', () => {
+  harness.lostBefore = 1;
+  harness.snapshot(100, open(100, 1), open(100, 2));
+  expect(storyOf(harness.send(tcp.connecting(90, 3, curl), tcp.established(91, 3, curl)))).toEqual([
+    'SYN_SENT',
+    'ESTABLISHED',
+  ]);
+  const settled = harness.wait(2000);
+  expect(settled).toEqual([expect.objectContaining({ sockCookie: 3, state: 'CLOSE' })]);
+});
+
 test('a snapshot with a hole in it closes nothing', () => {
   harness.lostBefore = 1;
   harness.send(tcp.connecting(20, 4, curl));
