@@ -1,7 +1,11 @@
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import {
   describeOn,
   Lab,
   startUp,
+  traffic,
   waitFor,
   WHOLE_CHAIN,
   type Netns,
@@ -9,7 +13,11 @@ import {
 } from '@netstatd/testkit';
 import { chromium, type Browser, type Page } from 'playwright-core';
 
+const NAME = '<img src=x onerror=alert(1)>';
+
 describeOn([...WHOLE_CHAIN, 'chromium'], 'the first page', () => {
+  let directory: string;
+  let executable: string;
   let lab: Lab;
   let up: Up;
   let browser: Browser;
@@ -18,6 +26,9 @@ describeOn([...WHOLE_CHAIN, 'chromium'], 'the first page', () => {
   const complaints: string[] = [];
 
   beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'netstatd-test-'));
+    executable = join(directory, NAME);
+    copyFileSync(traffic('client'), executable);
     lab = new Lab();
     [client, server] = [lab.netns(), lab.netns()];
     up = await startUp();
@@ -38,6 +49,7 @@ describeOn([...WHOLE_CHAIN, 'chromium'], 'the first page', () => {
     await browser.close();
     await up.stop();
     await lab.close();
+    rmSync(directory, { recursive: true });
   });
 
   /** The row of a process and a port; the filter brings it into the window of the long table. */
@@ -51,17 +63,15 @@ describeOn([...WHOLE_CHAIN, 'chromium'], 'the first page', () => {
     const listener = await lab.traffic('listener', ['listen'], { netns: server! });
     const { port } = await listener.said('listening');
     await listener.go('acceptor');
-    const name = Buffer.from('<img src=x>').toString('hex');
     const to = ['--to', server!.address4, '--port', String(port)];
-    const holding = await lab.traffic(
-      'client',
-      ['connect', ...to, '--close', 'hold', '--name-hex', name],
-      { netns: client! },
-    );
+    const holding = await lab.traffic('client', ['connect', ...to, '--close', 'hold'], {
+      netns: client!,
+      executable,
+    });
     const { pid } = await holding.said('connected');
     const row = await waitFor('the row', () => rowOf(pid, port));
     // A name is text, whatever it looks like.
-    expect(row).toContain('<img src=x>');
+    expect(row).toContain(NAME);
     expect(row).toContain(server!.address4);
     await holding.stop();
     await waitFor('the end of the row', async () => {

@@ -54,7 +54,7 @@ describeOn(WHOLE_CHAIN, 'why a connection failed or ended (Z04)', () => {
     ['timeout', '10.77.0.200', 'ETIMEDOUT', ['--syn-retries', '1']],
     ['timeout', 'fd77::200', 'ETIMEDOUT', ['--user-timeout', '1500']],
     ['unreachable', NOWHERE[4], 'EHOSTUNREACH', []],
-    ['unreachable', NOWHERE[6], 'EHOSTUNREACH', []],
+    ['unreachable', NOWHERE[6], 'ENETUNREACH', []],
   ])('a connect that fails is %s: %s', async (closeReason, address, error, more) => {
     const command = ['connect', '--to', address, '--port', '81', ...more];
     const failing = await lab.traffic('client', command, { netns: client! });
