@@ -18,6 +18,7 @@ enum record_constant {
 	RECORD_LAYOUT_VERSION = 1,
 	RECORD_PATH_BYTES = 256,
 	RECORD_COMM_BYTES = 16,
+	RECORD_FACTS_BYTES = 32768,
 	BATCH_MAGIC = 0x3154534e, /* "NST1" */
 	DROP_SLOTS = 16, /* slots of the per-cpu drop counters */
 };
@@ -27,6 +28,7 @@ enum record_type {
 	RECORD_PROCESS = 2, /* struct process_record, or its first PROCESS_RECORD_SHORT bytes */
 	RECORD_CGROUP = 3, /* struct cgroup_record */
 	RECORD_MARK = 4, /* struct mark_record, written by the collector only */
+	RECORD_HOST = 5, /* struct host_record, up to its NUL; written by the collector while it records */
 };
 
 struct record_header {
@@ -47,6 +49,8 @@ enum record_flag {
 	RECORD_F_PATH_CUT = 1 << 2,
 	/* The socket is bound to a port that the process asked for (SOCK_BINDPORT_LOCK). */
 	RECORD_F_PORT_ASKED = 1 << 3,
+	/* Nobody counted: bytes, times and retransmissions of a socket record are not known, whatever they hold. */
+	RECORD_F_UNCOUNTED = 1 << 4,
 };
 
 enum socket_kind {
@@ -150,6 +154,17 @@ struct mark_record {
 	__u64 processes; /* at MARK_SNAPSHOT_END: process records in the snapshot */
 };
 
+/* The machine that a recording was made on, which the machine that replays it must not be taken for. */
+struct host_record {
+	struct record_header header;
+	char facts[RECORD_FACTS_BYTES]; /* JSON as in the event host.info; NUL-terminated, padded to 8 bytes */
+};
+
+enum batch_flag {
+	/* Played from a recording: nothing of it can be looked up on this machine. */
+	BATCH_F_REPLAYED = 1 << 0,
+};
+
 /*
  * Heads a batch of records on the bus (netstatd.<node>.raw) and in a recording.
  * lost_before - (lost_before of the batch before) records were dropped by the kernel in between;
@@ -166,6 +181,9 @@ struct batch_header {
 	__u64 records_before; /* records in all earlier batches of this epoch */
 	__u64 lost_before; /* records the kernel could not reserve room for, in this epoch so far */
 	__s64 wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC when the batch was read */
+	__u64 read_ns; /* CLOCK_MONOTONIC when the batch was read: the clock of whoever reads a recording */
+	__u32 flags; /* BATCH_F_* */
+	__u32 reserved;
 };
 
 /* The index of what was dropped in the per-cpu drop counters. */
@@ -183,6 +201,7 @@ struct record_types {
 	struct process_record process;
 	struct cgroup_record cgroup;
 	struct mark_record mark;
+	struct host_record host;
 	struct batch_header batch;
 	enum record_constant constant;
 	enum record_type type;
@@ -193,6 +212,7 @@ struct record_types {
 	enum process_kind process_kind;
 	enum cgroup_kind cgroup_kind;
 	enum mark_kind mark_kind;
+	enum batch_flag batch_flag;
 	enum drop_slot drop_slot;
 };
 const struct record_types *record_types __attribute__((unused));

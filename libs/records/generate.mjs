@@ -21,6 +21,7 @@ const structs = {
   process_record: 'ProcessLayout',
   cgroup_record: 'CgroupLayout',
   mark_record: 'MarkLayout',
+  host_record: 'HostLayout',
   batch_header: 'BatchLayout',
 };
 
@@ -32,6 +33,7 @@ const enums = {
   process_kind: ['ProcessKind', 'PROCESS_'],
   cgroup_kind: ['CgroupKind', 'CGROUP_'],
   mark_kind: ['MarkKind', 'MARK_'],
+  batch_flag: ['BatchFlag', 'BATCH_F_'],
   direction: ['Direction', 'DIRECTION_'],
   close_side: ['CloseSide', 'CLOSE_'],
   drop_slot: ['DropSlot', 'DROP_'],

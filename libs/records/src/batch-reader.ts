@@ -1,7 +1,9 @@
 import {
   BATCH_MAGIC,
+  BatchFlag,
   BatchLayout,
   CgroupLayout,
+  HostLayout,
   MarkLayout,
   ProcessLayout,
   RECORD_LAYOUT_VERSION,
@@ -9,7 +11,7 @@ import {
   RecordType,
   SocketLayout,
 } from './generated/layout.ts';
-import { CgroupView, MarkView, ProcessView, readU64, SocketView } from './views.ts';
+import { CgroupView, HostView, MarkView, ProcessView, readU64, SocketView } from './views.ts';
 
 /** Why bytes are not a batch of records; `message` says it with the numbers. */
 export interface BatchError {
@@ -26,7 +28,9 @@ export interface ReadCounters {
   errors: Record<BatchError['reason'], number>;
 }
 
-const HEADER_BYTES: number = BatchLayout.BYTES;
+/** The header of the first recordings ends here; what follows was added, and is zero when it is missing. */
+const HEADER_BYTES: number = BatchLayout.readNs;
+const FLAGS_AT: number = BatchLayout.flags;
 const RECORD_HEADER_BYTES: number = RecordLayout.BYTES;
 
 /** The shortest record that has all fields of its type, by type; 0 for unknown types. */
@@ -35,6 +39,7 @@ leastBytes[RecordType.SOCKET] = SocketLayout.BYTES;
 leastBytes[RecordType.PROCESS] = ProcessLayout.path;
 leastBytes[RecordType.CGROUP] = CgroupLayout.path;
 leastBytes[RecordType.MARK] = MarkLayout.BYTES;
+leastBytes[RecordType.HOST] = HostLayout.facts;
 
 /**
  * Steps through the records of a batch (struct batch_header and what follows it) without making an
@@ -46,6 +51,7 @@ export class BatchReader {
   readonly process = new ProcessView();
   readonly cgroup = new CgroupView();
   readonly mark = new MarkView();
+  readonly host = new HostView();
   readonly counters: ReadCounters = {
     batches: 0,
     records: 0,
@@ -58,6 +64,7 @@ export class BatchReader {
   private view: DataView = new DataView(new ArrayBuffer(HEADER_BYTES));
   private at = 0;
   private following = 0;
+  private headerSize = 0;
   private end = 0;
   private read = 0;
   private wallMicrosBase = 0;
@@ -67,7 +74,7 @@ export class BatchReader {
   load(bytes: Uint8Array): BatchError | undefined {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.error = undefined;
-    this.at = this.following = this.end = this.read = 0;
+    this.at = this.following = this.end = this.read = this.headerSize = 0;
     const { view } = this;
     const fail = (reason: BatchError['reason'], message: string) => this.fail(reason, message);
     if (bytes.byteLength < HEADER_BYTES) {
@@ -89,7 +96,7 @@ export class BatchReader {
     const offset = view.getBigInt64(BatchLayout.wallOffsetNs, true);
     this.wallMicrosBase = Number(offset / 1000n);
     this.wallNanosRest = Number(offset % 1000n);
-    this.following = headerSize;
+    this.headerSize = this.following = headerSize;
     this.end = bytes.byteLength;
     this.counters.batches++;
     return undefined;
@@ -122,7 +129,8 @@ export class BatchReader {
       if (type === RecordType.SOCKET) this.socket.show(view, at);
       else if (type === RecordType.PROCESS) this.process.show(view, at);
       else if (type === RecordType.CGROUP) this.cgroup.show(view, at);
-      else this.mark.show(view, at);
+      else if (type === RecordType.MARK) this.mark.show(view, at);
+      else this.host.show(view, at);
       return true;
     }
   }
@@ -147,12 +155,21 @@ export class BatchReader {
   get lostBefore(): number {
     return readU64(this.view, BatchLayout.lostBefore);
   }
+  /** CLOCK_MONOTONIC nanoseconds when the batch was read from its source; 0 when not known. */
+  get readNs(): number {
+    return this.headerSize >= FLAGS_AT ? readU64(this.view, BatchLayout.readNs) : 0;
+  }
+  /** Whether the batch was played from a recording: what it tells of may have been another machine. */
+  get replayed(): boolean {
+    if (this.headerSize < FLAGS_AT + 4) return false;
+    return (this.view.getUint32(FLAGS_AT, true) & BatchFlag.REPLAYED) !== 0;
+  }
 
   /** One of RecordType. */
   get type(): number {
     return this.view.getUint8(this.at + RecordLayout.type);
   }
-  /** One of SocketKind, ProcessKind, CgroupKind or MarkKind, by `type`. */
+  /** One of SocketKind, ProcessKind, CgroupKind or MarkKind, by `type`; 0 for HOST. */
   get kind(): number {
     return this.view.getUint8(this.at + RecordLayout.kind);
   }

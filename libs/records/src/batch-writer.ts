@@ -8,6 +8,8 @@ export interface BatchFacts {
   readonly lostBefore: number;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC when the batch was read, nanoseconds. */
   readonly wallOffsetNs: bigint;
+  /** CLOCK_MONOTONIC when the batch was read, nanoseconds. */
+  readonly readNs?: bigint;
 }
 
 /** Numbers the batches of one epoch and writes their headers in place, before records already there. */
@@ -46,6 +48,7 @@ export class BatchWriter {
     view.setBigUint64(BatchLayout.recordsBefore, BigInt(this.records), true);
     view.setBigUint64(BatchLayout.lostBefore, BigInt(facts.lostBefore), true);
     view.setBigInt64(BatchLayout.wallOffsetNs, facts.wallOffsetNs, true);
+    view.setBigUint64(BatchLayout.readNs, facts.readNs ?? 0n, true);
     this.records += facts.records;
     return bytes.subarray(from, start + payloadBytes);
   }

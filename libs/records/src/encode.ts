@@ -1,7 +1,9 @@
 import {
   CgroupLayout,
+  HostLayout,
   MarkLayout,
   ProcessLayout,
+  RECORD_FACTS_BYTES,
   RecordFlag,
   RecordLayout,
   RecordType,
@@ -117,5 +119,20 @@ export function encodeMark(head: RecordHead, fields: Fields<MarkView> = {}): Uin
   const to = new Encoder(RecordType.MARK, MarkLayout.BYTES, head);
   to.u64(MarkLayout.sockets, fields.sockets);
   to.u64(MarkLayout.processes, fields.processes);
+  return to.bytes;
+}
+
+/**
+ * A host record.
+ * @param facts JSON
+ * @throws RangeError when it is too long for a record
+ */
+export function encodeHost(head: Omit<RecordHead, 'kind'>, facts: string): Uint8Array {
+  const bytes = new TextEncoder().encode(facts);
+  if (bytes.byteLength >= RECORD_FACTS_BYTES)
+    throw new RangeError(`facts of ${bytes.byteLength} bytes do not fit in a record`);
+  const size = HostLayout.facts + (bytes.byteLength & ~7) + 8;
+  const to = new Encoder(RecordType.HOST, size, { ...head, kind: 0 });
+  to.raw(HostLayout.facts, size, bytes);
   return to.bytes;
 }

@@ -3,11 +3,14 @@ import {
   BatchReader,
   BatchWriter,
   encodeCgroup,
+  encodeHost,
   encodeMark,
   encodeProcess,
   encodeSocket,
+  markReplayed,
   MarkKind,
   ProcessKind,
+  readRecordedHead,
   RecordFlag,
   RecordType,
   SocketKind,
@@ -216,6 +219,52 @@ describe('a batch', () => {
   it('needs room for its header', () => {
     const facts = { records: 0, lostBefore: 0, wallOffsetNs: 0n };
     expect(() => new BatchWriter(1n).seal(new Uint8Array(64), 8, 0, facts)).toThrow(RangeError);
+  });
+});
+
+describe('recorded batches', () => {
+  const recorded = () => {
+    const facts = { readNs: 77n, wallOffsetNs: 5n };
+    return new BatchWriter(9n).batch([encodeHost({ timeNs: 3 }, '{"kernel":"6.1"}')], facts);
+  };
+
+  it('say how long they are, when they were read, and that they are played', () => {
+    const batch = recorded();
+    expect(readRecordedHead(batch)).toEqual({
+      ...{ bytes: batch.byteLength, records: 1, readNs: 77, epoch: 9n },
+    });
+    const before = read(batch);
+    expect([before.replayed, before.epoch, before.readNs]).toEqual([false, 9, 77]);
+    markReplayed(batch, 10n);
+    const reader = new BatchReader();
+    reader.load(batch);
+    expect([reader.replayed, reader.epoch, reader.next()]).toEqual([true, 10, true]);
+    expect([reader.type, reader.host.facts]).toEqual([RecordType.HOST, '{"kernel":"6.1"}']);
+  });
+
+  it('of the first layout have no time of reading', () => {
+    const batch = recorded();
+    const old = new Uint8Array([
+      ...batch.subarray(0, BatchLayout.readNs),
+      ...batch.subarray(BatchLayout.BYTES),
+    ]);
+    old[BatchLayout.headerSize] = BatchLayout.readNs;
+    const reader = read(old);
+    expect([reader.error, reader.counters.records]).toEqual([undefined, 1]);
+    expect([reader.readNs, reader.replayed]).toEqual([0, false]);
+    expect(readRecordedHead(old)).toBeUndefined();
+  });
+
+  it('are known by their head, and nothing else is', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+        expect(readRecordedHead(bytes)).toBeUndefined();
+      }),
+    );
+    const long = recorded();
+    long[BatchLayout.payloadBytes + 3] = 255;
+    expect(readRecordedHead(long)).toBeUndefined();
+    expect(() => encodeHost({}, 'x'.repeat(1 << 15))).toThrow(RangeError);
   });
 });
 

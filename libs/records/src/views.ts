@@ -1,5 +1,6 @@
 import {
   CgroupLayout,
+  HostLayout,
   MarkLayout,
   ProcessLayout,
   RecordFlag,
@@ -194,5 +195,15 @@ export class MarkView extends View {
   /** Process records in the snapshot, at SNAPSHOT_END. */
   get processes(): number {
     return readU64(this.view, this.at + MarkLayout.processes);
+  }
+}
+
+/** struct host_record. */
+export class HostView extends View {
+  /** JSON, from outside like everything else. */
+  get facts(): string {
+    return cString(
+      this.bytes(HostLayout.facts, this.view.getUint16(this.at + RecordLayout.size, true)),
+    );
   }
 }

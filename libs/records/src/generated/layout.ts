@@ -3,6 +3,7 @@
 export const RECORD_LAYOUT_VERSION = 1;
 export const RECORD_PATH_BYTES = 256;
 export const RECORD_COMM_BYTES = 16;
+export const RECORD_FACTS_BYTES = 32768;
 export const BATCH_MAGIC = 827609934;
 export const DROP_SLOTS = 16;
 
@@ -12,6 +13,7 @@ export const RecordType = {
   PROCESS: 2,
   CGROUP: 3,
   MARK: 4,
+  HOST: 5,
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 
@@ -21,6 +23,7 @@ export const RecordFlag = {
   OWNER: 2,
   PATH_CUT: 4,
   PORT_ASKED: 8,
+  UNCOUNTED: 16,
 } as const;
 export type RecordFlag = (typeof RecordFlag)[keyof typeof RecordFlag];
 
@@ -62,6 +65,12 @@ export const MarkKind = {
   SNAPSHOT_END: 2,
 } as const;
 export type MarkKind = (typeof MarkKind)[keyof typeof MarkKind];
+
+/** enum batch_flag */
+export const BatchFlag = {
+  REPLAYED: 1,
+} as const;
+export type BatchFlag = (typeof BatchFlag)[keyof typeof BatchFlag];
 
 /** enum direction */
 export const Direction = {
@@ -153,9 +162,15 @@ export enum MarkLayout {
   processes = 24,
 }
 
+/** Byte offsets in struct host_record. */
+export enum HostLayout {
+  BYTES = 32784,
+  facts = 16,
+}
+
 /** Byte offsets in struct batch_header. */
 export enum BatchLayout {
-  BYTES = 56,
+  BYTES = 72,
   magic = 0,
   version = 4,
   headerSize = 6,
@@ -166,4 +181,7 @@ export enum BatchLayout {
   recordsBefore = 32,
   lostBefore = 40,
   wallOffsetNs = 48,
+  readNs = 56,
+  flags = 64,
+  reserved = 68,
 }
