@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { parseCgroupFile } from './cgroup-file.ts';
+import { parseCgroupFile, unifiedCgroup } from './cgroup-file.ts';
 
 test('the unified path comes first, then systemd, duplicates and roots are left out', () => {
   const text =
@@ -17,6 +17,12 @@ test('a path may hold colons, and the mark of a removed cgroup is no part of it'
     '/a.slice:cri-containerd:0f',
   ]);
   expect(parseCgroupFile('0::/gone (deleted)\n')).toEqual(['/gone']);
+});
+
+test('the unified path alone', () => {
+  expect(unifiedCgroup('1:name=systemd:/x\n0::/a (deleted)\n')).toBe('/a');
+  expect(unifiedCgroup('0::/\n')).toBe('/');
+  expect(unifiedCgroup('1:name=systemd:/x\n')).toBeUndefined();
 });
 
 test('any text gives absolute paths without repeats, never an exception', () => {

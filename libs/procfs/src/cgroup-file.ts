@@ -21,6 +21,12 @@ export function parseCgroupFile(text: string): readonly string[] {
   return found.sort((a, b) => a.rank - b.rank).map(({ path }) => path);
 }
 
+/** The path in the unified hierarchy alone, from the same text; "/" for its root. */
+export function unifiedCgroup(text: string): string | undefined {
+  const path = /^0::(\/.*)$/m.exec(text)?.[1];
+  return path === undefined ? undefined : withoutDeleted(path);
+}
+
 /** The kernel marks the path of a cgroup that was removed under a process that is still ending. */
 function withoutDeleted(path: string): string {
   return path.endsWith(' (deleted)') ? path.slice(0, -' (deleted)'.length) : path;

@@ -1,4 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseMountinfo, unifiedCgroupMount } from './mountinfo.ts';
 import { ProcFs } from './procfs.ts';
 
@@ -21,12 +22,15 @@ export class CgroupIndex {
   /** Paths that were dropped to stay within the bound. */
   evicted = 0;
 
-  /** @param root mount point of the hierarchy; found in /proc/self/mountinfo when not given. */
+  /**
+   * @param root mount point of the hierarchy; found in /proc/self/mountinfo when not given, null for none: then what
+   * is learned is all that is known.
+   */
   constructor(
-    root = unifiedCgroupMount(parseMountinfo(new ProcFs().mountinfo())),
+    root: string | null | undefined = unifiedCgroupMount(parseMountinfo(new ProcFs().mountinfo())),
     now: () => number = () => performance.now(),
   ) {
-    this.#root = root;
+    this.#root = root ?? undefined;
     this.#now = now;
   }
 
@@ -37,6 +41,23 @@ export class CgroupIndex {
   /** Every path that is known. */
   paths(): IterableIterator<string> {
     return this.#paths.values();
+  }
+
+  /** Ids and paths of all that is there now, as far as a scan goes. */
+  entries(): IterableIterator<[id: number, path: string]> {
+    this.rescan();
+    return this.#paths.entries();
+  }
+
+  /** The id of a path below the hierarchy's root; undefined when there is none (any more). */
+  idOf(path: string): number | undefined {
+    // Seen from a cgroup namespace, what is outside of it begins with "/..".
+    if (this.#root === undefined || path.startsWith('/..')) return undefined;
+    try {
+      return statSync(join(this.#root, path)).ino;
+    } catch {
+      return undefined;
+    }
   }
 
   /** Path below the hierarchy's root, "/" for the root itself; undefined for an id that is not known. */
@@ -50,8 +71,9 @@ export class CgroupIndex {
 
   /** Reads the whole tree anew and forgets what is no longer in it: after a loss of records. */
   rescan(): void {
+    if (this.#root === undefined) return;
     this.#paths.clear();
-    if (this.#root !== undefined) this.#scan(this.#root);
+    this.#scan(this.#root);
   }
 
   learn(id: number, path: string): void {

@@ -110,6 +110,13 @@ test('the cgroup index scans on a miss, at a bounded rate, and learns and forget
   index.learn(late, '/told');
   expect(index.pathOf(late)).toBe('/told');
   expect(new CgroupIndex(join(directory, 'nothing')).pathOf(1)).toBeUndefined();
+  expect(index.idOf('/a')).toBe(statSync(join(root, 'a')).ino);
+  expect([index.idOf('/none'), index.idOf('/../tree')]).toEqual([undefined, undefined]);
+  expect([...index.entries()].map(([, path]) => path)).toEqual(['/', '/a', '/late']);
+  const told = new CgroupIndex(null);
+  told.learn(7, '/told');
+  told.rescan();
+  expect([told.pathOf(7), told.pathOf(8), told.idOf('/')]).toEqual(['/told', undefined, undefined]);
 });
 
 test('the real hierarchy has a root', () => {

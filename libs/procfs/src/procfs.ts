@@ -1,9 +1,14 @@
-import { opendirSync, statSync } from 'node:fs';
+import { opendirSync, statSync, type Dir } from 'node:fs';
 import { readBounded, readLink } from './bounded-file.ts';
-import { parseCgroupFile } from './cgroup-file.ts';
+import { parseCgroupFile, unifiedCgroup } from './cgroup-file.ts';
+import { readLines } from './lines.ts';
+import { parseNetLine, type NetRow, type NetTable } from './net-table.ts';
 import { parseStat, type ProcessStat } from './stat.ts';
 
 const DELETED = ' (deleted)';
+
+/** A table of sockets is read so far and no further: some 400,000 sockets. */
+const TABLE_MAX_BYTES = 64 << 20;
 
 /** A process as /proc shows it. Fields that could not be read are absent. */
 export interface ProcessInfo extends ProcessStat {
@@ -70,20 +75,68 @@ export class ProcFs {
     return this.netnsOf(1) ?? this.netnsOf('self');
   }
 
+  /**
+   * What tells network namespaces apart for any user, who may not read most processes' ns/net: each has a
+   * /proc/<pid>/net/tcp of its own, of which this is the inode.
+   */
+  netKeyOf(pid: number): number | undefined {
+    try {
+      return statSync(`${this.#root}/${pid}/net/tcp`).ino;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /**
+   * The sockets in one table of a process's network namespace, if that is still the one with this key. It is read
+   * piece by piece while sockets come and go: one may be listed twice, or not at all.
+   * @returns whether it was read to its end
+   */
+  readNetTable(
+    pid: number,
+    table: NetTable,
+    netKey: number,
+    onRow: (row: NetRow) => void,
+  ): boolean {
+    const path = `${this.#root}/${pid}/net/${table}`;
+    const onLine = (line: string) => {
+      const row = parseNetLine(line);
+      if (row !== undefined) onRow(row);
+    };
+    const mine = () => this.netKeyOf(pid) === netKey;
+    return readLines(path, TABLE_MAX_BYTES, mine, onLine);
+  }
+
+  /** Inodes of the sockets that a process has descriptors of, and the descriptors; nothing without the rights. */
+  *socketsOf(pid: number): Iterable<{ inode: number; fd: string }> {
+    const path = `${this.#root}/${pid}/fd`;
+    for (const fd of names(path)) {
+      const inode = socketInode(readLink(`${path}/${fd}`));
+      if (inode !== undefined) yield { inode, fd };
+    }
+  }
+
+  /** Whether a process still has that descriptor of that socket. */
+  holds(pid: number, fd: string, inode: number): boolean {
+    return socketInode(readLink(`${this.#root}/${pid}/fd/${fd}`)) === inode;
+  }
+
+  /** Path of a process's cgroup in the unified hierarchy, "/" for its root. */
+  unifiedCgroupOf(pid: number): string | undefined {
+    return unifiedCgroup(readBounded(`${this.#root}/${pid}/cgroup`)?.toString('utf8') ?? '');
+  }
+
+  /** Ports that the kernel chooses from for sockets that ask for none, both included. */
+  ephemeralPorts(): readonly [number, number] | undefined {
+    const [, from, to] =
+      /^(\d{1,5})\s+(\d{1,5})$/.exec(this.#line('sys/net/ipv4/ip_local_port_range') ?? '') ?? [];
+    return from === undefined ? undefined : [Number(from), Number(to)];
+  }
+
   /** Pids that have a directory now, in no order; some will be gone when looked at. */
   *processes(): Iterable<number> {
-    let directory;
-    try {
-      directory = opendirSync(this.#root);
-    } catch {
-      return;
-    }
-    try {
-      for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
-        if (/^[1-9]\d{0,9}$/.test(entry.name)) yield Number(entry.name);
-      }
-    } finally {
-      directory.closeSync();
+    for (const name of names(this.#root)) {
+      if (/^[1-9]\d{0,9}$/.test(name)) yield Number(name);
     }
   }
 
@@ -123,6 +176,30 @@ export class ProcFs {
       ? exe
       : exe.slice(0, -DELETED.length);
   }
+}
+
+/** Names in a directory, one by one; none when it may not be read. */
+function* names(path: string): Iterable<string> {
+  let directory: Dir;
+  try {
+    directory = opendirSync(path);
+  } catch {
+    return;
+  }
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      yield entry.name;
+    }
+  } catch {
+    // Its process has ended meanwhile.
+  } finally {
+    directory.closeSync();
+  }
+}
+
+function socketInode(link: string | undefined): number | undefined {
+  const inode = link && /^socket:\[(\d{1,15})\]$/.exec(link)?.[1];
+  return inode ? Number(inode) : undefined;
 }
 
 function parseUid(status: Buffer | undefined): number | undefined {
