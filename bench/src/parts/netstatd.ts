@@ -1,0 +1,70 @@
+import { startUp, type Part, type Up } from '@netstatd/testkit';
+import { readdirSync, readFileSync } from 'node:fs';
+import { cpuSeconds } from '../frame/cpu.ts';
+
+/** The services of a node and its bus; `up` itself exists on one machine only. */
+const PARTS: Part[] = ['collector', 'enricher', 'gateway', 'nats'];
+
+/** Runs `work` beside a `netstatd up` of its own. */
+export async function withNetstatd<T>(work: (up: Up) => Promise<T>): Promise<T> {
+  const up = await startUp({ flags: ['--node-name=bench'] });
+  try {
+    return await work(up);
+  } finally {
+    await up.stop();
+  }
+}
+
+export function pidOf(up: Up, part: Part): number {
+  const pid = up.endpoints().pids[part];
+  if (pid === undefined) throw new Error(`${part} does not run`);
+  return pid;
+}
+
+/** What the kernel says about a descriptor; nothing when it is closed by now. */
+function descriptor(pid: number, fd: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+/** Values of a field of those descriptors of a process that match. */
+function describedBy(pid: number, pattern: RegExp, field: RegExp): number[] {
+  return readdirSync(`/proc/${pid}/fdinfo`).flatMap((fd) => {
+    const text = descriptor(pid, fd);
+    const found = pattern.test(text) ? field.exec(text)?.[1] : undefined;
+    return found === undefined ? [] : [Number(found)];
+  });
+}
+
+/** The id of the ring buffer (map type 27) of a process. */
+export function ringOf(pid: number): number {
+  const [id] = describedBy(pid, /^map_type:\t27$/m, /^map_id:\t(\d+)$/m);
+  if (id === undefined) throw new Error(`process ${pid} has no ring buffer`);
+  return id;
+}
+
+/** Ids of the BPF programs of a process. */
+export function programsOf(pid: number): Set<number> {
+  return new Set(describedBy(pid, /^prog_id:/m, /^prog_id:\t(\d+)$/m));
+}
+
+/** CPU seconds of all services and the bus so far. */
+export function cpuOf(up: Up): number {
+  return PARTS.reduce((sum, part) => sum + cpuSeconds(pidOf(up, part)), 0);
+}
+
+/** Proportional memory of a process in MB (10^6 bytes). */
+export function pssMB(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');
+  return (Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024) / 1e6;
+}
+
+/** Of each service and the bus, and in sum. */
+export function memoryOf(up: Up): { sum: number; text: string } {
+  const parts = PARTS.map((part) => [part, pssMB(pidOf(up, part))] as const);
+  const text = parts.map(([part, size]) => `${part} ${size.toFixed(0)}`).join(', ');
+  return { sum: parts.reduce((sum, [, size]) => sum + size, 0), text };
+}
