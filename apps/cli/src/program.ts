@@ -1,15 +1,20 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { netstatdVersion } from '@netstatd/service';
 import { CommandError, exitCodes } from './exit.ts';
 import { addFilterFlags } from './follow/filter-flags.ts';
 import { followEvents } from './follow/follow.ts';
 import { logForm, watchForm } from './follow/forms.ts';
 import { showStatus } from './status/status.ts';
+import { groupings } from './top/groups.ts';
+import { top } from './top/top.ts';
+import type { TopOptions } from './top/top.ts';
 import { up, upHelp } from './up/up.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by a second Ctrl+C.
 Diagnostics are on stderr, data is on stdout.`;
+
+const REPEATABLE = 'A filter may be repeated for alternatives.';
 
 /** Runs one command line; resolves with the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
@@ -40,17 +45,25 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     ['log', 'print the JSON connection log, live', logForm],
   ] as const) {
     addFilterFlags(program.command(name).description(description))
-      .option(
-        '--url <url>',
-        'WebSocket of a gateway',
-        webSocketUrl,
-        'ws://127.0.0.1:5280/conntrack',
-      )
-      .addHelpText('after', `\nA filter may be repeated for alternatives.${EXIT_CODES}`)
+      .option(...conntrackUrl)
+      .addHelpText('after', `\n${REPEATABLE}${EXIT_CODES}`)
       .action(async (options: Record<string, unknown> & { url: string }) => {
         code = await followEvents(form(), options);
       });
   }
+  // What it shows is made of certain types of events, whatever else there is.
+  addFilterFlags(program.command('top').description('a live table of who talks to whom'), ['type'])
+    .option(...conntrackUrl)
+    .addOption(
+      new Option('--group <what>', 'what a row stands for').choices(groupings).default('process'),
+    )
+    .option('--sort <column>', 'the column to sort by, in lower case as --group has them')
+    .option('--reverse', 'in the other order')
+    .option('--once', 'print the table once; without a terminal it always is')
+    .addHelpText('after', `\n${REPEATABLE} ? lists the keys.${EXIT_CODES}`)
+    .action(async (options: TopOptions) => {
+      code = await top(options);
+    });
   program
     .command('status')
     .description('show counters and losses of every node')
@@ -75,6 +88,13 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
 
 const webSocketUrl = (text: string) => urlOf(text, ['ws:', 'wss:'], 'ws://host:port/conntrack');
 const httpUrl = (text: string) => urlOf(text, ['http:', 'https:'], 'http://host:port');
+
+const conntrackUrl = [
+  '--url <url>',
+  'WebSocket of a gateway',
+  webSocketUrl,
+  'ws://127.0.0.1:5280/conntrack',
+] as const;
 
 function urlOf(text: string, protocols: string[], allowed: string): string {
   if (URL.canParse(text) && protocols.includes(new URL(text).protocol)) return text;

@@ -3,12 +3,13 @@ import type { Command } from 'commander';
 import { filterErrorText, filterParameters, parseFilter } from '@netstatd/events';
 import { CommandError, exitCodes } from '../exit.ts';
 
-/** `watch` and `log` show what happens from now on, so the opening state is never asked for. */
+/** Whether the opening state is asked for is the command's own matter. */
 const parameters = filterParameters.filter(({ name }) => name !== 'snapshot');
 
-/** Gives a command the filters of the WebSocket as flags of the same names. */
-export function addFilterFlags(command: Command): Command {
+/** Gives a command the filters of the WebSocket as flags of the same names, but for those of `without`. */
+export function addFilterFlags(command: Command, without: readonly string[] = []): Command {
   for (const { name, description, allowed, repeatable } of parameters) {
+    if (without.includes(name)) continue;
     const option = new Option(`--${name} <value>`, `${description} Allowed: ${allowed}.`);
     if (repeatable) {
       option.argParser((value: string, before?: string[]) => [...(before ?? []), value]);
