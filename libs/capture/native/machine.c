@@ -13,6 +13,7 @@
 #include <sys/utsname.h>
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
+#define KERNEL_LOCKDOWN "/sys/kernel/security/lockdown" /* "none [integrity] confidentiality" */
 /* Older kernels lack socket cookies and socket storage in tracing programs. */
 #define OLDEST_MAJOR 5
 #define OLDEST_MINOR 12
@@ -56,6 +57,19 @@ static void missing_capabilities(char *names, size_t size)
 	}
 }
 
+/* Nothing may read the kernel's memory then, and so no program can name the owner of a socket. */
+static bool kernel_is_confidential(void)
+{
+	FILE *file = fopen(KERNEL_LOCKDOWN, "re");
+	char line[64] = "";
+
+	if (file && !fgets(line, sizeof(line), file))
+		*line = '\0';
+	if (file)
+		fclose(file);
+	return strstr(line, "[confidentiality]") != NULL;
+}
+
 bool machine_check(struct capture *capture, const char *object_path)
 {
 	struct utsname kernel;
@@ -77,5 +91,9 @@ bool machine_check(struct capture *capture, const char *object_path)
 		return capture_fail(capture, FAILURE_NO_BTF,
 			    "%s cannot be read (%s): a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed",
 			    KERNEL_BTF, strerror(errno));
+	if (kernel_is_confidential())
+		return capture_fail(capture, FAILURE_LOAD,
+				    "the kernel is locked down for confidentiality (%s), which forbids it",
+				    KERNEL_LOCKDOWN);
 	return true;
 }

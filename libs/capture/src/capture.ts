@@ -1,6 +1,7 @@
 import { loadAddon } from './addon.ts';
 import type { Addon, CaptureStats, Chunk, Handle, Hook } from './addon.ts';
 import { CaptureError } from './errors.ts';
+import { captureKinds } from './kinds.ts';
 
 export interface CaptureOptions {
   /** Record connections and ports whose addresses are loopback. Default true. */
@@ -24,19 +25,6 @@ export interface CaptureFiles {
 }
 
 export type ChunkListener = (buffer: Buffer, payloadBytes: number, records: number) => void;
-
-/** What each kind of capture hangs on: programs in order of preference. */
-const kinds: Record<string, string[]> = {
-  tcp: ['tcp_state'],
-  accept: ['tcp_accept4', 'tcp_accept'],
-  uringAccept: ['tcp_accept_ring'],
-  listen: ['tcp_state', 'tcp_listen_exit'],
-  failedConnect: ['tcp_connect_exit'],
-  udp: ['udp_egress', 'udp_ingress'],
-  processes: ['process_executed'],
-  cgroups: ['cgroup_made'],
-  snapshot: ['snapshot_files'],
-};
 
 /** The kernel side, loaded and attached. Everything ends with close(), or with the process. */
 export class Capture {
@@ -90,17 +78,7 @@ export class Capture {
 
   /** For `host.info`: the hook that each kind of event comes from, or why there is none. */
   captureKinds(): Record<string, string> {
-    return Object.fromEntries(
-      Object.entries(kinds).map(([kind, names]) => {
-        const hooks = names.map((name) => this.hooks[name]);
-        const attached = hooks.filter((hook) => hook?.state === 'attached');
-        const sections = attached.map((hook) => hook?.section);
-        return [
-          kind,
-          sections.length > 0 ? sections.join(' ') : (hooks[0]?.state ?? 'unsupported'),
-        ];
-      }),
-    );
+    return captureKinds(this.hooks);
   }
 
   /**

@@ -14,7 +14,8 @@ export const built = {
 /** A socket record with all its fields, as a plain object. */
 export type Socket = ReturnType<typeof copySocket>;
 
-function copySocket(reader: BatchReader) {
+/** The fields of the current record, which must be of a socket. */
+export function copySocket(reader: BatchReader) {
   const { socket } = reader;
   return {
     kind: reader.kind,

@@ -1,0 +1,85 @@
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Kernel } from './debian.ts';
+import type { Architecture } from './places.ts';
+
+/** The files of an emulated machine's whole system, for its architecture. */
+export interface Contents {
+  busybox: string;
+  init: string;
+  recorder: string;
+  traffic: string;
+  object: string;
+}
+
+interface Emulated {
+  program: string;
+  machine: string[];
+  bootOptions: string;
+}
+
+const emulated: Record<Architecture, Emulated> = {
+  amd64: {
+    program: 'qemu-system-x86_64',
+    machine: ['-machine', 'q35', '-cpu', 'qemu64'],
+    bootOptions: 'console=ttyS0 tsc=reliable',
+  },
+  arm64: {
+    program: 'qemu-system-aarch64',
+    machine: ['-machine', 'virt', '-cpu', 'cortex-a57'],
+    bootOptions: 'console=ttyAMA0',
+  },
+};
+
+const ROLES = ['listener', 'acceptor', 'client', 'sender', 'receiver'];
+/** A machine that takes longer hangs. Software emulation of one takes some 10 s. */
+const LIMIT_MS = 120_000;
+
+function makeInitramfs(directory: string, contents: Contents): string {
+  const tree = join(directory, 'root');
+  for (const dir of ['bin', 'proc', 'sys', 'dev']) mkdirSync(join(tree, dir), { recursive: true });
+  copyFileSync(contents.busybox, join(tree, 'bin', 'busybox'));
+  copyFileSync(contents.recorder, join(tree, 'bin', 'recorder'));
+  copyFileSync(contents.traffic, join(tree, 'bin', 'traffic'));
+  for (const role of ROLES) symlinkSync('traffic', join(tree, 'bin', `traffic-${role}`));
+  copyFileSync(contents.init, join(tree, 'init'));
+  copyFileSync(contents.object, join(tree, 'netstatd.bpf.o'));
+  const image = join(directory, 'initramfs');
+  const pack = 'cd "$1" && find . | busybox cpio -o -H newc 2>/dev/null > "$2"';
+  const { status } = spawnSync('sh', ['-c', pack, 'sh', tree, image]);
+  if (status !== 0) throw new Error('busybox cannot pack the initramfs');
+  return image;
+}
+
+/**
+ * Boots a kernel in software emulation with nothing but `contents`, and returns what the system said
+ * between its words "== begin" and "== end". Leaves no process and no file.
+ * @throws Error with the console's end when it does not come so far
+ */
+export function boot(kernel: Kernel, architecture: Architecture, contents: Contents): string {
+  const directory = mkdtempSync(join(tmpdir(), 'netstatd-kernel-'));
+  try {
+    const initramfs = makeInitramfs(directory, contents);
+    const { program, machine, bootOptions } = emulated[architecture];
+    const command = [program, '-accel', 'tcg', ...machine, '-smp', '1', '-m', '512'];
+    command.push('-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot');
+    command.push('-net', 'none', '-serial', 'stdio');
+    command.push('-kernel', kernel.image, '-initrd', initramfs);
+    command.push('-append', `${bootOptions} quiet panic=-1 mitigations=off nokaslr`);
+    // It ends with the test, however that ends.
+    const run = spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', ...command], {
+      encoding: 'utf8',
+      timeout: LIMIT_MS,
+      killSignal: 'SIGKILL',
+      maxBuffer: 1 << 26,
+    });
+    const [console, told] = run.stdout.split(/^== begin\r?\n/m);
+    if (told?.includes('\n== end')) return told.slice(0, told.indexOf('\n== end'));
+    const reason = run.error?.message ?? run.stderr;
+    throw new Error(`${kernel.release} did not come to its end: ${reason}\n${console}\n${told}`);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
