@@ -21,7 +21,9 @@ import WebSocket from 'ws';
 
 type Fields = Record<string, unknown>;
 
-/** One value of a parameter against one event, in plain words: what a client would do afterwards. */
+/**
+ * One value of a parameter against one event, in plain words: what a client would do afterwards.
+ */
 const MATCH: Record<string, (event: Fields, value: string) => boolean> = {
   protocol: (event, value) => event.protocol === value.toUpperCase(),
   state: (event, value) => event.state === value,

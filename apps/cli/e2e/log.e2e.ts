@@ -16,7 +16,9 @@ import {
   type Up,
 } from '@netstatd/testkit';
 
-/** Names that break naive printing: quotes, backslashes, line ends, terminal escapes, broken UTF-8. */
+/**
+ * Names that break naive printing: quotes, backslashes, line ends, terminal escapes, broken UTF-8.
+ */
 const HOSTILE = [
   Buffer.from('a"b\\c'),
   Buffer.from('new\nline\r\tx'),

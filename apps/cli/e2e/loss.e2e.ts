@@ -20,7 +20,9 @@ interface Status {
   }[];
 }
 
-/** TCP connects so far, by the kernel's own count, in every network namespace that a process is in. */
+/**
+ * TCP connects so far, by the kernel's own count, in every network namespace that a process is in.
+ */
 function connectsByNamespace(): Map<string, number> {
   const counts = new Map<string, number>();
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {

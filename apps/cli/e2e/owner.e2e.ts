@@ -51,7 +51,10 @@ describeOn(WHOLE_CHAIN, 'the owner of both ends of a connection (Z01)', () => {
     await lab.close();
   });
 
-  /** Three processes in three namespaces and cgroups; the acceptor is forked before the first accept. */
+  /**
+   * Three processes in three namespaces and cgroups; the acceptor is forked before the first
+   * accept.
+   */
   async function exchange({ close, family, address, api }: Exchange) {
     const more = api ? ['--api', api] : [];
     const listening = ['listen', '--address', address, '--netns', elsewhere!.path, ...more];

@@ -27,7 +27,10 @@ describeOn(WHOLE_CHAIN, 'a client that stops reading (Z02)', () => {
   let up: Up;
   let netns: Netns;
 
-  /** An executable of our own: what the machine's other processes do is filtered out, and slows nobody. */
+  /**
+   * An executable of our own: what the machine's other processes do is filtered out, and slows
+   * nobody.
+   */
   let directory: string;
   let executable: string;
 
@@ -55,7 +58,9 @@ describeOn(WHOLE_CHAIN, 'a client that stops reading (Z02)', () => {
     return pid;
   }
 
-  /** Makes a connection that can be told by its process, and waits until the recorder has its end. */
+  /**
+   * Makes a connection that can be told by its process, and waits until the recorder has its end.
+   */
   async function landmark(recorders: Recorder[]): Promise<(event: NetstatdEvent) => boolean> {
     const pid = await churn(1);
     const isIt = (event: NetstatdEvent) =>

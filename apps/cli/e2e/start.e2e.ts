@@ -14,7 +14,10 @@ import {
   type Up,
 } from '@netstatd/testkit';
 
-/** What is open in the lab, as lines that can be compared; the same from the truth and from netstatd. */
+/**
+ * What is open in the lab, as lines that can be compared; the same from the truth and from
+ * netstatd.
+ */
 type State = string[];
 
 const EXES = { client: traffic('client'), acceptor: traffic('acceptor') };

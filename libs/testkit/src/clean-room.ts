@@ -35,9 +35,9 @@ function orGone<T>(read: () => T, otherwise: T): T {
 }
 
 /**
- * A mount namespace of its own in which a program is started, so that the files and processes seen there are
- * its own, whatever else the machine does. The BPF objects are the machine's: those that a living process of
- * others holds are not counted.
+ * A mount namespace of its own in which a program is started, so that the files and processes seen
+ * there are its own, whatever else the machine does. The BPF objects are the machine's: those that
+ * a living process of others holds are not counted.
  */
 export class CleanRoom {
   readonly #keeper: ChildProcess;

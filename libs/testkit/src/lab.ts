@@ -23,7 +23,10 @@ export interface Cgroup {
   podUid: string;
 }
 
-/** Names of a lab start with this, then the pid of its process in base 36, so that leftovers are known. */
+/**
+ * Names of a lab start with this, then the pid of its process in base 36, so that leftovers are
+ * known.
+ */
 const MARK = 'nsl';
 /** A pod uid of a lab: the mark, the pid of its process, and its number. */
 const POD_UID = /^pod6e736c00-0000-4000-8000-([0-9a-f]{8})[0-9a-f]{4}$/;
@@ -40,8 +43,8 @@ function cgroupRoot(): string {
 const lives = (pid: number) => existsSync(`/proc/${pid}`);
 
 /**
- * Network namespaces joined by a bridge (which has a namespace of its own) and cgroups named like containers,
- * all gone at `close`, or at the next lab's start when their process died.
+ * Network namespaces joined by a bridge (which has a namespace of its own) and cgroups named like
+ * containers, all gone at `close`, or at the next lab's start when their process died.
  */
 export class Lab {
   readonly #prefix: string;
@@ -100,7 +103,10 @@ export class Lab {
     return made;
   }
 
-  /** Starts a traffic process in a namespace and, before it makes a socket, moves it into its cgroup. */
+  /**
+   * Starts a traffic process in a namespace and, before it makes a socket, moves it into its
+   * cgroup.
+   */
   async traffic(
     role: Role,
     command: string[],
@@ -124,7 +130,9 @@ export class Lab {
   }
 }
 
-/** Removes a container's cgroup and those above it that are empty then; false while it is in use. */
+/**
+ * Removes a container's cgroup and those above it that are empty then; false while it is in use.
+ */
 function removeCgroup(path: string): boolean {
   try {
     rmdirSync(path);

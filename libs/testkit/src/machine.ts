@@ -76,8 +76,9 @@ export const WHOLE_CHAIN: Need[] = [
 ];
 
 /**
- * As `describe`, on a machine that can do what is needed; otherwise the tests are skipped and say why. With
- * CI=true only what the machine's kernel or rights refuse is skipped: what could be installed or built fails.
+ * As `describe`, on a machine that can do what is needed; otherwise the tests are skipped and say
+ * why. With CI=true only what the machine's kernel or rights refuse is skipped: what could be
+ * installed or built fails.
  */
 export function describeOn(wanted: readonly Need[], name: string, tests: () => void): void {
   const reason = whyNot(...wanted);

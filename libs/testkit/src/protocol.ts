@@ -29,8 +29,9 @@ class NodeState {
 }
 
 /**
- * Holds a WebSocket's frames against the rules that every client relies on: the order of the opening, nothing
- * named before it is announced, no state of a connection twice, no gap without a word.
+ * Holds a WebSocket's frames against the rules that every client relies on: the order of the
+ * opening, nothing named before it is announced, no state of a connection twice, no gap without a
+ * word.
  */
 export class ProtocolCheck {
   readonly problems: string[] = [];
@@ -61,8 +62,8 @@ export class ProtocolCheck {
   }
 
   /**
-   * After a loss, host.info begins a new opening, or tells that the host has changed: only snapshot.complete,
-   * or an event that no opening has, shows which.
+   * After a loss, host.info begins a new opening, or tells that the host has changed: only
+   * snapshot.complete, or an event that no opening has, shows which.
    */
   #takeMaybe(node: NodeState, event: NetstatdEvent): void {
     const events = (node.maybe ?? []).concat(event);

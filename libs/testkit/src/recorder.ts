@@ -23,7 +23,9 @@ export function withQuery(url: string, query: Query): string {
   return address.href;
 }
 
-/** A WebSocket client that keeps every event, each held against its schema and against the protocol. */
+/**
+ * A WebSocket client that keeps every event, each held against its schema and against the protocol.
+ */
 export class Recorder {
   readonly events: NetstatdEvent[] = [];
   readonly #problems: string[] = [];
@@ -68,8 +70,8 @@ export class Recorder {
   }
 
   /**
-   * Events against the schemas or the rules, in words; a test expects none. They are checked here and not as
-   * they come, so that checking makes no client slow.
+   * Events against the schemas or the rules, in words; a test expects none. They are checked here
+   * and not as they come, so that checking makes no client slow.
    */
   get problems(): string[] {
     for (; this.#checked < this.events.length; this.#checked++) {

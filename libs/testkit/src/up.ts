@@ -31,13 +31,17 @@ export interface UpOptions {
   program?: string;
   /** A directory of a test that keeps it; without it one is made and removed. */
   stateDir?: string;
-  /** Where the root directory that it sees is for us, when it runs in a mount namespace of its own. */
+  /**
+   * Where the root directory that it sees is for us, when it runs in a mount namespace of its own.
+   */
   root?: string;
 }
 
 const LISTENING = ['gateway', 'cluster', 'collector', 'enricher'] as const;
 
-/** Ports that nobody listens on; chosen here and not by the services, so that a restart keeps them. */
+/**
+ * Ports that nobody listens on; chosen here and not by the services, so that a restart keeps them.
+ */
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
@@ -139,7 +143,9 @@ export class Up {
       .join('\n');
   }
 
-  /** Opens a recorder that is closed with this instance; it asks for batches unless told otherwise. */
+  /**
+   * Opens a recorder that is closed with this instance; it asks for batches unless told otherwise.
+   */
   async record(query: Query = {}, options: RecorderOptions = {}): Promise<Recorder> {
     const batch = options.batch ?? true;
     const address = this.url('/conntrack', options.view ?? 'gateway');

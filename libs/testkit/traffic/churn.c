@@ -8,8 +8,8 @@
 /*
  * churn --count N [--address A]
  *
- * Connects to itself over loopback, accepts, and resets, N times one after the other: both ends are gone
- * before the next begins, so that ports never run out and the count is exact.
+ * Connects to itself over loopback, accepts, and resets, N times one after the other: both ends are
+ * gone before the next begins, so that ports never run out and the count is exact.
  */
 int run_churn(char **argv)
 {

@@ -108,8 +108,8 @@ static bool connect_and_exit(char **argv)
  * connect --to A --port P [--count N] [--close active|passive|reset|exit|hold] [--bytes N]
  *         [--api connect|uring] [--mapped] [--name-hex H] [--user-timeout MS] [--syn-retries N]
  *
- * active: this end closes first. passive: the other end does. reset: this end resets. exit: a new process
- * for each connection, which exits at once. hold: all stay open until stdin ends.
+ * active: this end closes first. passive: the other end does. reset: this end resets. exit: a new
+ * process for each connection, which exits at once. hold: all stay open until stdin ends.
  */
 int run_connect(char **argv)
 {

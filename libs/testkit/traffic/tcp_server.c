@@ -28,8 +28,8 @@ static int open_listener(const char *address, int port, int flags)
 /*
  * listen [--address A] [--port P] [--extra N] [--no-acceptor] [accept's options]
  *
- * Binds and listens, then starts the acceptor as a child that inherits the listening socket, before any
- * connection is accepted. The extra listeners stay with this process alone.
+ * Binds and listens, then starts the acceptor as a child that inherits the listening socket, before
+ * any connection is accepted. The extra listeners stay with this process alone.
  */
 int run_listen(char **argv)
 {
@@ -75,7 +75,9 @@ static int accept_by(const char *api, int fd)
 	return accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 }
 
-/* The first byte says who closes first: 'p' asks this end to, anything else waits for the client. */
+/*
+ * The first byte says who closes first: 'p' asks this end to, anything else waits for the client.
+ */
 static void serve(int fd, int reply)
 {
 	char buffer[4096] = { 0 };
@@ -135,8 +137,8 @@ static void hold(int fd)
 /*
  * accept --fd N [--api accept4|accept|uring] [--netns PATH] [--reply BYTES] [--hold]
  *
- * With --netns the process leaves the listener's namespace; the sockets it accepts stay there. With --hold it
- * keeps each connection until the other end closes it.
+ * With --netns the process leaves the listener's namespace; the sockets it accepts stay there. With
+ * --hold it keeps each connection until the other end closes it.
  */
 int run_accept(char **argv)
 {

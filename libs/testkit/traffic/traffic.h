@@ -3,9 +3,9 @@
 #define NETSTATD_TRAFFIC_H
 
 /*
- * Traffic whose truth is known: every subcommand says on stdout, one JSON object a line, who it is and
- * what it did. A process says hello with its pid and waits for the line "go", so that the harness can
- * move it into a cgroup before it makes its first socket; it ends when stdin ends.
+ * Traffic whose truth is known: every subcommand says on stdout, one JSON object a line, who it is
+ * and what it did. A process says hello with its pid and waits for the line "go", so that the
+ * harness can move it into a cgroup before it makes its first socket; it ends when stdin ends.
  */
 
 #include <netinet/in.h>
