@@ -1,5 +1,6 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { netstatdVersion } from '@netstatd/service';
+import { doctor } from './doctor/doctor.ts';
 import { CommandError, exitCodes } from './exit.ts';
 import { addFilterFlags } from './follow/filter-flags.ts';
 import { followEvents } from './follow/follow.ts';
@@ -13,6 +14,11 @@ import { up, upHelp } from './up/up.ts';
 const EXIT_CODES = `
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 ended by a second Ctrl+C.
 Diagnostics are on stderr, data is on stdout.`;
+
+const DOCTOR_CODES = `
+It looks with the rights and the environment that it is given, as netstatd up would. The programs that
+it tries are attached for a moment; nothing stays behind.
+Exit codes: 0 full capture is possible, 3 partial, 4 none; 1 failed, 2 wrong usage.`;
 
 const REPEATABLE = 'A filter may be repeated for alternatives.';
 
@@ -72,6 +78,15 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .addHelpText('after', EXIT_CODES)
     .action(async (options: { url: string; json?: boolean }) => {
       code = await showStatus(options);
+    });
+
+  program
+    .command('doctor')
+    .description('say what this machine can capture, what it cannot, and why')
+    .option('--json', 'as JSON, whose shape docs/operations.md has')
+    .addHelpText('after', DOCTOR_CODES)
+    .action(async (options: { json?: boolean }) => {
+      code = await doctor(options);
     });
 
   try {

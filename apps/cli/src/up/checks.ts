@@ -104,7 +104,8 @@ async function takenPorts(settings: UpSettings, machine: Machine): Promise<strin
   return obstacles;
 }
 
-function thisMachine(): Machine {
+/** The machine that this process runs on. */
+export function thisMachine(): Machine {
   const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';
   return {
     platform: process.platform,
