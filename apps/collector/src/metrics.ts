@@ -1,29 +1,33 @@
 import type { Bus } from '@netstatd/bus';
 import type { Metrics } from '@netstatd/service';
-import type { Collector } from './collector.ts';
 
 /** The collector's own metrics; what each service has is there already. */
-export function registerMetrics(metrics: Metrics, collector: Collector, bus: Bus): void {
+export function registerMetrics(
+  metrics: Metrics,
+  counters: () => Record<string, number>,
+  bus: Bus,
+): void {
   const counter = (name: string, help: string, key: string) =>
     metrics.counterOf(`netstatd_collector_${name}_total`, help, () => {
-      return collector.counters()[key] ?? 0;
+      return counters()[key] ?? 0;
     });
-  counter('records', 'records read from the kernel', 'records');
+  counter('records', 'records read from the source', 'records');
   counter('batches', 'batches of records made', 'batches');
   counter('published_batches', 'batches handed to the bus', 'published');
   counter('dropped_batches', 'batches the bus did not take', 'droppedBatches');
   counter('dropped_records', 'records in batches the bus did not take', 'droppedRecords');
   counter('snapshots', 'snapshots taken', 'snapshots');
+  counter('recorded_bytes', 'bytes written to the recording', 'recordedBytes');
   counter('untracked_datagrams', 'datagrams beyond the flow table', 'flowsUntracked');
   metrics.counterOf(
     'netstatd_collector_lost_records_total',
     'records the kernel had no room for',
-    () => collector.counters()['lost:kernel'] ?? 0,
+    () => counters()['lost:kernel'] ?? 0,
   );
   metrics.gaugeOf(
     'netstatd_collector_ring_bytes',
     'bytes that wait in the ring buffer',
-    () => collector.counters().ringBytesUsed ?? 0,
+    () => counters().ringBytesUsed ?? 0,
   );
   metrics.gaugeOf('netstatd_bus_connected', '1 while the bus is there', () =>
     Number(bus.connected),

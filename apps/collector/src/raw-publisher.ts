@@ -1,6 +1,6 @@
 import type { Bus } from '@netstatd/bus';
-import type { Capture } from '@netstatd/capture';
 import { BatchWriter, DropSlot } from '@netstatd/records';
+import type { LiveSource } from './source.ts';
 
 /** Reading the drop counters costs a system call each: not for every batch of a busy stream. */
 const LOST_READ_MS = 10;
@@ -15,6 +15,9 @@ export interface RawCounters {
   droppedBatches: number;
   droppedRecords: number;
 }
+
+/** What is read of a source for the head of a batch. */
+type BatchSource = Pick<LiveSource, 'headroom' | 'stats' | 'wallOffsetNs'>;
 
 /** Records the kernel had no room for, of all kinds; datagrams of untracked flows are none. */
 export function lostRecords(lost: readonly number[]): number {
@@ -34,29 +37,35 @@ export class RawPublisher {
     droppedRecords: 0,
   };
   readonly #bus: Pick<Bus, 'publish'>;
-  readonly #capture: Pick<Capture, 'headroom' | 'stats' | 'wallOffsetNs'>;
+  readonly #source: BatchSource;
   readonly #subject: string;
+  readonly #onBatch: (batch: Uint8Array) => void;
   readonly #writer = new BatchWriter(BigInt(Date.now()) * 1_000_000n);
   #lost = 0;
   #lostReadAt = -Infinity;
 
+  /** @param onBatch is given each batch, whether the bus takes it or not */
   constructor(
     bus: Pick<Bus, 'publish'>,
-    capture: Pick<Capture, 'headroom' | 'stats' | 'wallOffsetNs'>,
+    source: BatchSource,
     subject: string,
+    onBatch: (batch: Uint8Array) => void = () => undefined,
   ) {
     this.#bus = bus;
-    this.#capture = capture;
+    this.#source = source;
+    this.#onBatch = onBatch;
     this.#subject = subject;
   }
 
   /** Publishes records that lie behind the capture's headroom in `buffer`, which is given away. */
   publish(buffer: Uint8Array, payloadBytes: number, records: number): void {
-    const batch = this.#writer.seal(buffer, this.#capture.headroom, payloadBytes, {
+    const batch = this.#writer.seal(buffer, this.#source.headroom, payloadBytes, {
       records,
       lostBefore: this.#lostBefore(),
-      wallOffsetNs: this.#capture.wallOffsetNs(),
+      wallOffsetNs: this.#source.wallOffsetNs(),
+      readNs: process.hrtime.bigint(),
     });
+    this.#onBatch(batch);
     const { counters } = this;
     counters.batches++;
     counters.records += records;
@@ -70,13 +79,13 @@ export class RawPublisher {
 
   /** A batch without records: shows readers of a silent stream what they have missed at its end. */
   publishEmpty(): void {
-    this.publish(new Uint8Array(this.#capture.headroom), 0, 0);
+    this.publish(new Uint8Array(this.#source.headroom), 0, 0);
   }
 
   #lostBefore(): number {
     const now = performance.now();
     if (now - this.#lostReadAt >= LOST_READ_MS) {
-      this.#lost = lostRecords(this.#capture.stats().lost);
+      this.#lost = lostRecords(this.#source.stats().lost);
       this.#lostReadAt = now;
     }
     return this.#lost;

@@ -126,12 +126,15 @@ export class Connection implements Omit<ConnectionFields, 'state'> {
   }
 }
 
-/** Reads the end of a connection from its last record. One that never was established has counted nothing. */
-export function readEnding(view: SocketView, endMicros: number, established: boolean): Ending {
+/**
+ * Reads the end of a connection from its last record.
+ * @param counted whether its numbers are any: nobody counted one that never was established, or that was polled
+ */
+export function readEnding(view: SocketView, endMicros: number, counted: boolean): Ending {
   const ending = new Ending();
   ending.endMicros = endMicros;
   ending.closeReason = closeReason(view.error, view.closeSide);
-  if (!established) return ending;
+  if (!counted) return ending;
   ending.bytesSent = view.bytesSent;
   ending.bytesReceived = view.bytesReceived;
   ending.durationMicros = view.durationMicros || undefined;

@@ -4,7 +4,7 @@ import { Connection, Ending, readEnding } from './connection.ts';
 import { Held } from './held.ts';
 import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
-import { SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
+import { isCounted, SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
 
 /** The kernel's TCP_SYN_SENT, TCP_SYN_RECV, TCP_CLOSE and TCP_NEW_SYN_RECV. */
 const SYN_SENT = 2;
@@ -223,7 +223,7 @@ export class Connections {
       // All that came before was lost; what the record says of the end is true all the same.
       connection = this.#begin(view, 'ESTABLISHED', moment);
       connection.describe(view);
-      if (view.durationMicros === 0) connection.state = 'SYN_SENT';
+      if (view.durationMicros === 0 && isCounted(moment)) connection.state = 'SYN_SENT';
     } else if (connection.timeNs - SNAPSHOT_SLACK_NS > moment.timeNs) {
       // The end of what this socket was before the snapshot that showed it.
       this.#parts.counters.repeated++;
@@ -231,7 +231,8 @@ export class Connections {
     }
     connection.timeNs = Math.max(connection.timeNs, moment.timeNs);
     connection.describe(view);
-    const ending = readEnding(view, moment.micros, connection.state === 'ESTABLISHED');
+    const counted = connection.state === 'ESTABLISHED' && isCounted(moment);
+    const ending = readEnding(view, moment.micros, counted);
     this.#own(connection, view, moment);
     if (connection.held) connection.ending = ending;
     else this.#close(connection, ending);

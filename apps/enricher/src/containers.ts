@@ -1,8 +1,9 @@
 import { containerOfCgroup } from '@netstatd/containers';
-import type { CgroupIndex, ProcFs } from '@netstatd/procfs';
+import type { CgroupIndex } from '@netstatd/procfs';
 import { BoundedMap } from './bounded-map.ts';
 import { Container } from './container.ts';
 import type { Limits } from './limits.ts';
+import type { ProcessSource } from './parts.ts';
 import type { Process } from './process.ts';
 
 /** Cgroups whose container (or that they have none) is remembered. */
@@ -14,7 +15,7 @@ const CGROUPS_MAX = 65_536;
  */
 export class Containers {
   readonly #index: CgroupIndex;
-  readonly #procfs: ProcFs;
+  readonly #procfs: ProcessSource;
   readonly #legacy: boolean;
   readonly #byUid: BoundedMap<string, Container>;
   readonly #byCgroup = new BoundedMap<number, Container | null>(CGROUPS_MAX);
@@ -22,7 +23,7 @@ export class Containers {
   /** @param legacy whether hierarchies of cgroup v1 are in use on this node */
   constructor(
     index: CgroupIndex,
-    procfs: ProcFs,
+    procfs: ProcessSource,
     legacy: boolean,
     limits: Pick<Limits, 'containers'>,
   ) {

@@ -25,6 +25,8 @@ export class Counters {
   badBatches = 0;
   /** Batches that came twice or late. */
   staleBatches = 0;
+  /** Batches of a recording that came to an enricher of this machine, or the other way round: not read. */
+  foreignBatches = 0;
   /** Records lost by the kernel's ring buffer, and on the bus, as far as they can be counted. */
   lostInKernel = 0;
   lostOnBus = 0;

@@ -1,5 +1,5 @@
 import { makeRow } from '@netstatd/events';
-import type { CgroupIndex, ProcFs } from '@netstatd/procfs';
+import type { CgroupIndex } from '@netstatd/procfs';
 import {
   BatchReader,
   CgroupKind,
@@ -18,7 +18,7 @@ import type { Host } from './host.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { Listeners } from './listeners.ts';
 import { Owners } from './owners.ts';
-import type { RecordMoment } from './parts.ts';
+import type { ProcessSource, RecordMoment } from './parts.ts';
 import { Processes } from './processes.ts';
 import { ReadClock } from './read-clock.ts';
 import { Resync, type Waits } from './resync.ts';
@@ -31,13 +31,15 @@ export interface EnricherOptions {
   /** Between two of these. */
   readonly waits: Waits;
   readonly host: Host;
-  readonly procfs: ProcFs;
+  readonly procfs: ProcessSource;
   readonly cgroups: CgroupIndex;
   /** Whether hierarchies of cgroup v1 are in use. */
   readonly legacyCgroups: boolean;
   /** How long an inbound connection waits for its owner. */
   readonly acceptWaitMs: number;
   readonly limits?: Partial<Limits>;
+  /** The records are those of a recording, and no others: the clock and the host are the recording's. */
+  readonly replay?: boolean;
 }
 
 /**
@@ -54,10 +56,12 @@ export class Enricher {
   readonly announcer: Announcer;
   readonly host: Host;
   readonly #emit: Emit;
+  readonly #replay: boolean;
   readonly #reader = new BatchReader();
   readonly #cursor = new Cursor();
   readonly #clock = new ReadClock();
   readonly #resync: Resync;
+  #playedMicros = 0;
   /** Of the record at hand: one object, written over for each. */
   readonly #moment: RecordMoment = { flags: 0, micros: 0, timeNs: 0 };
 
@@ -66,6 +70,7 @@ export class Enricher {
     const { counters } = this;
     const limits = { ...defaultLimits, ...options.limits };
     this.#emit = emit;
+    this.#replay = options.replay ?? false;
     this.host = host;
     this.processes = new Processes(procfs, limits);
     this.containers = new Containers(cgroups, procfs, legacyCgroups, limits);
@@ -87,6 +92,11 @@ export class Enricher {
     return this.#resync.synced;
   }
 
+  /** Microseconds since 1970: of the last batch when a recording is played, else now. */
+  get nowMicros(): number {
+    return this.#replay ? this.#playedMicros : Date.now() * 1000;
+  }
+
   /** Reads a batch of raw records. @param nowMs monotonic time */
   read(payload: Uint8Array, nowMs: number): void {
     const reader = this.#reader;
@@ -96,12 +106,17 @@ export class Enricher {
       this.#resync.lost('malformed batch', true);
       return;
     }
+    if (reader.replayed !== this.#replay) {
+      counters.foreignBatches++;
+      return;
+    }
     const { stale, losses } = this.#cursor.step(reader);
     if (stale) {
       counters.staleBatches++;
       return;
     }
     counters.batches++;
+    if (this.#replay) this.#playedMicros = reader.wallMicros(reader.readNs);
     // Only the kernel may have lost records while the snapshot in this very batch was taken.
     const clean = !losses.some(({ place }) => place === 'kernel');
     for (const loss of losses) this.#lost(loss);
@@ -155,7 +170,9 @@ export class Enricher {
     if (!(flags & RecordFlag.SNAPSHOT)) this.#clock.read(timeNs, nowMs);
     if (type === RecordType.SOCKET) this.#socket();
     else if (type === RecordType.PROCESS) this.#process();
-    else this.#cgroup();
+    else if (type === RecordType.CGROUP) this.#cgroup();
+    // On the machine itself more is known, and newer.
+    else if (this.#replay && !this.host.learn(reader.host.facts)) this.counters.unknownKinds++;
   }
 
   #socket(): void {
@@ -241,6 +258,6 @@ export class Enricher {
     else counters.collectorRestarts++;
     this.#resync.lost(`lost records (${loss.place})`, loss.place !== 'kernel');
     // The kernel's time of a loss is not known, only when it was found out.
-    this.#emit(makeRow('stream.lagged', { timestamp: Date.now() * 1000, ...loss }));
+    this.#emit(makeRow('stream.lagged', { timestamp: this.nowMicros, ...loss }));
   }
 }

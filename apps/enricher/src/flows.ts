@@ -3,7 +3,7 @@ import { BoundedMap } from './bounded-map.ts';
 import { Connection, Ending, readEnding } from './connection.ts';
 import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
-import { SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
+import { isCounted, SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
 
 /** UDP flows: what one socket and one peer exchange. The kernel counts them and tells of their begin and end. */
 export class Flows {
@@ -77,7 +77,7 @@ export class Flows {
     }
     this.#open.delete(key);
     this.#own(flow, view, moment);
-    flow.end(readEnding(view, moment.micros, true));
+    flow.end(readEnding(view, moment.micros, isCounted(moment)));
     this.#parts.announcer.connection(flow);
     this.#parts.announcer.release(flow, moment.micros);
   }

@@ -1,4 +1,4 @@
-import { makeRow, type EventRow, type Remote } from '@netstatd/events';
+import { eventSchemas, makeRow, type EventRow, type Remote } from '@netstatd/events';
 import type { ProcFs } from '@netstatd/procfs';
 
 /** Where host.info is read from. */
@@ -8,16 +8,25 @@ export interface HostSource {
   readonly version: string;
 }
 
+/** What a recording tells of the machine that it was made on. */
+const recordedFacts = eventSchemas['host.info'].pick({
+  hostIPs: true,
+  hostNetNS: true,
+  kernel: true,
+  bootId: true,
+  capture: true,
+});
+
 const loopback: Remote = { kind: 'loopback' };
 const host: Remote = { kind: 'host' };
 const external: Remote = { kind: 'external' };
 
 /** What is known of the machine: its host.info, and which remote addresses are its own. */
 export class Host {
-  readonly netns: number | undefined;
+  netns: number | undefined;
   readonly #source: HostSource;
-  readonly #kernel: string | undefined;
-  readonly #bootId: string | undefined;
+  #kernel: string | undefined;
+  #bootId: string | undefined;
   #addresses = new Set<string>();
   #capture: Readonly<Record<string, string>> = {};
   #told = '';
@@ -38,6 +47,24 @@ export class Host {
   /** The collector said by which probes it captures. */
   captures(kinds: Readonly<Record<string, string>>): void {
     this.#capture = kinds;
+  }
+
+  /**
+   * Takes the machine of a recording for the host.
+   * @param json from outside; what is no facts of a host changes nothing
+   * @returns whether it was taken
+   */
+  learn(json: string): boolean {
+    const facts = recordedFacts.safeParse(parseJson(json));
+    if (!facts.success) return false;
+    const { hostIPs, hostNetNS, kernel, bootId, capture } = facts.data;
+    this.#addresses = new Set(hostIPs);
+    this.netns = hostNetNS;
+    this.#kernel = kernel;
+    this.#bootId = bootId;
+    const from = capture.source === undefined ? {} : { recordedFrom: capture.source };
+    this.#capture = { ...capture, ...from, source: 'replay' };
+    return true;
   }
 
   /** What an address is, as far as the host alone can tell. One object per kind, shared by all rows. */
@@ -65,9 +92,17 @@ export class Host {
 
   /** host.info, when it has changed since this was last asked. */
   changedRow(micros: number): EventRow | undefined {
-    const told = JSON.stringify([[...this.#addresses], this.#capture]);
+    const told = JSON.stringify([[...this.#addresses], this.#capture, this.netns]);
     if (told === this.#told) return undefined;
     this.#told = told;
     return this.row(micros);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }

@@ -152,7 +152,7 @@ test('batches that are none, cut or repeated are counted and harm nothing', () =
   expect(connectionsOf(read(batch))).toHaveLength(1);
   expect(read(batch)).toEqual([]);
   const broken = harness.batch(tcp.connecting(21, 5, curl), tcp.connecting(22, 6, curl));
-  new DataView(broken.buffer, broken.byteOffset).setUint16(56 + 152, 3, true);
+  new DataView(broken.buffer, broken.byteOffset).setUint16(BatchWriter.headroom + 152, 3, true);
   expect(storyOf(read(broken))).toEqual(['SYN_SENT', 'stream.lagged']);
   expect(counters).toMatchObject({ badBatches: 3, staleBatches: 1, lostOnBus: 1 });
 });

@@ -9,10 +9,10 @@ void runService({
   settings: enricherSettings,
   health: 5282,
   start: async ({ settings, log, metrics, ready, version }) => {
-    const { nodeName, natsUrl, acceptWaitMs, procRoot } = settings;
+    const { nodeName, natsUrl, acceptWaitMs, procRoot, replay } = settings;
     const bus = await connectBus({ url: natsUrl, name: `enricher ${nodeName}`, log });
     const service = new EnricherService({
-      ...{ bus, node: nodeName, acceptWaitMs, procRoot, version, log, ready },
+      ...{ bus, node: nodeName, acceptWaitMs, procRoot, replay, version, log, ready },
     });
     metrics.gaugeOf(
       'netstatd_enricher',

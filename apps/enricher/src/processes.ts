@@ -1,7 +1,7 @@
-import type { ProcFs } from '@netstatd/procfs';
 import { ProcessKind, type ProcessView } from '@netstatd/records';
 import { BoundedMap } from './bounded-map.ts';
 import type { Limits } from './limits.ts';
+import type { ProcessSource } from './parts.ts';
 import { Process } from './process.ts';
 
 /**
@@ -9,7 +9,7 @@ import { Process } from './process.ts';
  * for a while, because records that name them may be read later; sockets hold on to theirs for as long as they live.
  */
 export class Processes {
-  readonly #procfs: ProcFs;
+  readonly #procfs: ProcessSource;
   readonly #living: BoundedMap<number, Process>;
   readonly #exited: BoundedMap<number, Process>;
   /** Owners that no process record told of. */
@@ -17,7 +17,7 @@ export class Processes {
   /** Processes whose executable nobody could tell. */
   unnamed = 0;
 
-  constructor(procfs: ProcFs, limits: Pick<Limits, 'processes' | 'exited'>) {
+  constructor(procfs: ProcessSource, limits: Pick<Limits, 'processes' | 'exited'>) {
     this.#procfs = procfs;
     // One that comes back is announced again.
     this.#living = new BoundedMap(limits.processes, (process) => (process.announced = false));

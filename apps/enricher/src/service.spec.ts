@@ -46,7 +46,15 @@ beforeAll(async () => {
   });
   await bus.flush();
   service = new EnricherService({
-    ...{ bus: enricherBus, node: NODE, acceptWaitMs: 100, procRoot: '/proc', version: '1', log },
+    ...{
+      bus: enricherBus,
+      node: NODE,
+      acceptWaitMs: 100,
+      procRoot: '/proc',
+      replay: false,
+      version: '1',
+      log,
+    },
     ready,
   });
 });
@@ -79,7 +87,7 @@ async function rowsOf(query: SnapshotQuery): Promise<{ rows: EventRow[]; next?: 
 
 test('it says what it waits for, and becomes ready when the collector is there and the state is whole', async () => {
   await until(() => requests.length > 0);
-  expect(requests[0]).toEqual({ reason: 'start' });
+  expect(requests[0]).toMatchObject({ reason: 'start' });
   expect(ready.reasons()).toMatchObject({
     raw: 'nothing was heard of the collector',
     state: 'waiting for a snapshot of the collector',

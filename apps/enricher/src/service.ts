@@ -1,20 +1,16 @@
 import { pack, subjects, type Bus } from '@netstatd/bus';
-import {
-  CgroupIndex,
-  hasLegacyCgroups,
-  hostAddresses,
-  parseMountinfo,
-  ProcFs,
-} from '@netstatd/procfs';
+import { readRecordedHead } from '@netstatd/records';
 import { Backoff, type Log, type Readiness } from '@netstatd/service';
 import { StatusBoard, StatusPublisher, StreamPublisher } from '@netstatd/stream';
 import { Enricher } from './enricher.ts';
-import { Host } from './host.ts';
+import { recordedMachine, thisMachine } from './machine.ts';
 import { snapshotRows } from './snapshot-rows.ts';
 
 /** Shorter than anything that is waited for; a tick without work costs a microsecond. */
 const TICK_MS = 20;
 const HOST_REFRESH_MS = 10_000;
+/** A recording is played when somebody asks, and not before; asking again changes nothing. */
+const REPLAY_ASK_MS = 250;
 /** Without a collector the stream begins all the same after this, with what little is known. */
 const BEGIN_WAIT_MS = 3000;
 
@@ -23,6 +19,8 @@ export interface EnricherServiceOptions {
   readonly node: string;
   readonly acceptWaitMs: number;
   readonly procRoot: string;
+  /** Records of a recording come, and nothing of this machine is to be told. */
+  readonly replay: boolean;
   readonly version: string;
   readonly log: Log;
   readonly ready: Readiness;
@@ -36,29 +34,32 @@ export class EnricherService {
   readonly enricher: Enricher;
   readonly #options: EnricherServiceOptions;
   #publisher: StreamPublisher | undefined;
-  readonly #startedAt = performance.now();
+  /** Tells the player of a recording that this is another enricher than the one before. */
+  readonly #reader = Date.now();
+  /** Of the clock that `tick` goes by. */
+  #startedAt: number;
+  #playedMs = 0;
   readonly #board: StatusBoard;
   readonly #status: StatusPublisher;
   readonly #closers: (() => void)[];
 
   /** @throws RangeError on a bad node name */
   constructor(options: EnricherServiceOptions) {
-    const { bus, node, log, version } = options;
+    const { bus, node, log, version, replay, acceptWaitMs } = options;
     const { raw, resync } = subjects(node);
     this.#options = options;
-    const procfs = new ProcFs(options.procRoot);
+    this.#startedAt = replay ? Infinity : performance.now();
+    const ask = (reason: string) => bus.publish(resync, pack({ reason, reader: this.#reader }));
     this.enricher = new Enricher({
       emit: (row) => this.#publisher?.publish(row),
       requestResync: (reason) => {
         log.debug({ reason }, 'asking the collector for a snapshot');
-        bus.publish(resync, pack({ reason }));
+        // What was recorded is all there is.
+        if (!replay) ask(reason);
       },
       waits: new Backoff({ baseMs: 250, maxMs: 5000 }),
-      host: new Host({ procfs, addresses: hostAddresses, version }),
-      procfs,
-      cgroups: new CgroupIndex(),
-      legacyCgroups: hasLegacyCgroups(parseMountinfo(procfs.mountinfo())),
-      acceptWaitMs: options.acceptWaitMs,
+      ...(replay ? recordedMachine(version) : thisMachine(options.procRoot, version)),
+      ...{ acceptWaitMs, replay },
     });
     this.#board = new StatusBoard({ bus, node, log, onChange: () => this.#look() });
     this.#status = new StatusPublisher({
@@ -68,12 +69,17 @@ export class EnricherService {
       version,
       read: () => this.#read(),
     });
-    const subscription = bus.subscribe(raw, (payload) =>
-      this.enricher.read(payload, performance.now()),
-    );
-    const ticking = setInterval(() => this.#tick(performance.now()), TICK_MS);
+    const subscription = bus.subscribe(raw, (payload) => {
+      if (replay) this.#play(payload);
+      else this.enricher.read(payload, performance.now());
+    });
+    const ticking = replay
+      ? setInterval(() => ask('replay'), REPLAY_ASK_MS)
+      : setInterval(() => this.#tick(performance.now()), TICK_MS);
     const looking = setInterval(() => this.#look(), 500);
-    const refreshing = setInterval(() => this.enricher.host.refresh(), HOST_REFRESH_MS);
+    const refreshing = replay
+      ? undefined
+      : setInterval(() => this.enricher.host.refresh(), HOST_REFRESH_MS);
     this.#closers = [
       () => subscription.close(),
       () => clearInterval(ticking),
@@ -107,6 +113,21 @@ export class EnricherService {
     for (const close of this.#closers) close();
   }
 
+  /**
+   * Reads a batch of a recording. The only clock is the recording's, so that what comes of it depends on nothing but
+   * what was recorded: neither on when a timer fires, nor on when the collector says how it is.
+   */
+  #play(payload: Uint8Array): void {
+    const head = readRecordedHead(payload);
+    const nowMs = head?.replayed ? head.readNs / 1e6 : this.#playedMs;
+    this.#startedAt = Math.min(this.#startedAt, nowMs);
+    this.#playedMs = Math.max(this.#playedMs, nowMs);
+    this.#tick(this.#playedMs);
+    this.enricher.read(payload, this.#playedMs);
+    this.#tick(this.#playedMs);
+    this.#tellHost();
+  }
+
   #tick(nowMs: number): void {
     const { enricher } = this;
     enricher.tick(nowMs);
@@ -114,23 +135,35 @@ export class EnricherService {
     const { bus, node, log } = this.#options;
     this.#publisher = new StreamPublisher({
       ...{ bus, node, log },
-      snapshot: (request) => snapshotRows(enricher, node, request, nowMicros()),
+      snapshot: (request) => snapshotRows(enricher, node, request, enricher.nowMicros),
     });
     this.#look();
+    this.#tellHost();
   }
 
   /** Looks after the collector's heartbeat, and says what it found. */
   #look(): void {
-    const { bus, node, ready } = this.#options;
-    const { host, synced } = this.enricher;
+    const { bus, node, ready, replay } = this.#options;
+    const { host, synced, counters } = this.enricher;
     const collector = this.#board.get(node, 'collector');
     ready.set('bus', bus.connected, 'the bus is away');
     const silence = collector ? 'the collector is silent' : 'nothing was heard of the collector';
     ready.set('raw', collector !== undefined && !collector.silent, silence);
     ready.set('state', synced, 'waiting for a snapshot of the collector');
+    const strangers = replay
+      ? 'records of this machine come in; start the enricher without --replay'
+      : 'records of a recording come in; start the enricher with --replay';
+    ready.set('source', counters.foreignBatches === 0, strangers);
+    if (replay) return;
     if (collector?.status.capture) host.captures(collector.status.capture);
+    this.#tellHost();
+  }
+
+  #tellHost(): void {
+    const { bus } = this.#options;
+    const { host, nowMicros } = this.enricher;
     if (!this.#publisher || !bus.connected) return;
-    const row = host.changedRow(nowMicros());
+    const row = host.changedRow(nowMicros);
     if (row) this.#publisher.publish(row);
   }
 
@@ -144,8 +177,4 @@ export class EnricherService {
       ...(this.#publisher ? { info: { epoch: this.#publisher.epoch } } : {}),
     };
   }
-}
-
-function nowMicros(): number {
-  return Date.now() * 1000;
 }

@@ -1,4 +1,4 @@
-import { integerSetting, textSetting } from '@netstatd/service';
+import { integerSetting, switchSetting, textSetting } from '@netstatd/service';
 
 /** Settings of the enricher beyond those that every service has. */
 export const enricherSettings = {
@@ -13,5 +13,9 @@ export const enricherSettings = {
     default: '/proc',
     pattern: /^\/[^\0]*$/,
     allowed: 'an absolute path',
+  }),
+  replay: switchSetting({
+    help: 'the raw records are played from a recording, maybe of another machine',
+    default: false,
   }),
 };

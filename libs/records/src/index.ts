@@ -1,6 +1,12 @@
 export * from './generated/layout.ts';
 export { BatchReader, type BatchError, type ReadCounters } from './batch-reader.ts';
-export { BATCH_HEAD_BYTES, markReplayed, readRecordedHead, type RecordedHead } from './recorded.ts';
+export {
+  BATCH_HEAD_BYTES,
+  markReplayed,
+  readRecordedHead,
+  silenceAfter,
+  type RecordedHead,
+} from './recorded.ts';
 export { BatchWriter, type BatchFacts } from './batch-writer.ts';
 export {
   encodeCgroup,

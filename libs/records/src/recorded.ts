@@ -14,10 +14,11 @@ export interface RecordedHead {
   /** CLOCK_MONOTONIC nanoseconds when it was read. */
   readonly readNs: number;
   readonly epoch: bigint;
+  readonly replayed: boolean;
 }
 
 /**
- * Reads the head of a batch in a recording, which is nothing but batches laid end to end.
+ * Reads the head of a batch; a recording is nothing but batches laid end to end.
  * @returns undefined when the bytes are no head of a batch of this layout
  */
 export function readRecordedHead(bytes: Uint8Array): RecordedHead | undefined {
@@ -33,6 +34,7 @@ export function readRecordedHead(bytes: Uint8Array): RecordedHead | undefined {
     records: view.getUint32(BatchLayout.records, true),
     readNs: Number(view.getBigUint64(BatchLayout.readNs, true)),
     epoch: view.getBigUint64(BatchLayout.epoch, true),
+    replayed: (view.getUint32(BatchLayout.flags, true) & BatchFlag.REPLAYED) !== 0,
   };
 }
 
@@ -42,4 +44,22 @@ export function markReplayed(batch: Uint8Array, epoch: bigint): void {
   view.setBigUint64(BatchLayout.epoch, epoch, true);
   const flags = view.getUint32(BatchLayout.flags, true);
   view.setUint32(BatchLayout.flags, flags | BatchFlag.REPLAYED, true);
+}
+
+/**
+ * A batch without records as it would have followed one with this head, had nothing happened for so long: lets time
+ * pass where a recording ends.
+ */
+export function silenceAfter(head: Uint8Array, passedNs: bigint): Uint8Array {
+  const batch = head.slice(0, BATCH_HEAD_BYTES);
+  const view = new DataView(batch.buffer);
+  const add = (at: number, more: bigint) =>
+    view.setBigUint64(at, BigInt.asUintN(64, view.getBigUint64(at, true) + more), true);
+  add(BatchLayout.seq, 1n);
+  add(BatchLayout.recordsBefore, BigInt(view.getUint32(BatchLayout.records, true)));
+  add(BatchLayout.readNs, passedNs);
+  view.setUint16(BatchLayout.headerSize, BATCH_HEAD_BYTES, true);
+  view.setUint32(BatchLayout.payloadBytes, 0, true);
+  view.setUint32(BatchLayout.records, 0, true);
+  return batch;
 }

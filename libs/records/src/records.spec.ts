@@ -13,6 +13,7 @@ import {
   readRecordedHead,
   RecordFlag,
   RecordType,
+  silenceAfter,
   SocketKind,
 } from './index.ts';
 import { BatchLayout } from './generated/layout.ts';
@@ -231,7 +232,7 @@ describe('recorded batches', () => {
   it('say how long they are, when they were read, and that they are played', () => {
     const batch = recorded();
     expect(readRecordedHead(batch)).toEqual({
-      ...{ bytes: batch.byteLength, records: 1, readNs: 77, epoch: 9n },
+      ...{ bytes: batch.byteLength, records: 1, readNs: 77, epoch: 9n, replayed: false },
     });
     const before = read(batch);
     expect([before.replayed, before.epoch, before.readNs]).toEqual([false, 9, 77]);
@@ -240,6 +241,15 @@ describe('recorded batches', () => {
     reader.load(batch);
     expect([reader.replayed, reader.epoch, reader.next()]).toEqual([true, 10, true]);
     expect([reader.type, reader.host.facts]).toEqual([RecordType.HOST, '{"kernel":"6.1"}']);
+  });
+
+  it('are followed by silence', () => {
+    const batch = recorded();
+    markReplayed(batch, 10n);
+    const reader = read(silenceAfter(batch, 1000n));
+    expect(reader.error).toBeUndefined();
+    expect([reader.epoch, reader.seq, reader.records, reader.recordsBefore]).toEqual([10, 2, 0, 1]);
+    expect([reader.readNs, reader.replayed]).toEqual([1077, true]);
   });
 
   it('of the first layout have no time of reading', () => {

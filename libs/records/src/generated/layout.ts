@@ -92,6 +92,7 @@ export type CloseSide = (typeof CloseSide)[keyof typeof CloseSide];
 export const DropSlot = {
   OTHER: 0,
   FLOWS_UNTRACKED: 12,
+  UNSEEN: 13,
 } as const;
 export type DropSlot = (typeof DropSlot)[keyof typeof DropSlot];
 
