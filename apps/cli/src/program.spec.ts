@@ -43,6 +43,13 @@ test.each([
   [['log', '--ip', '10.0.0.0/33'], /^netstatd: --ip: "10.0.0.0\/33" is not allowed/],
   [['log', '--exe', ''], /^netstatd: --exe: "" is not allowed/],
   [['watch', '--url', 'http://x'], /'http:\/\/x' is invalid. Allowed: ws:\/\/host:port/],
+  [['top', '--group', 'colour'], /Allowed choices are process, program, remote, connection/],
+  [
+    ['top', '--sort', 'pid', '--group=remote'],
+    /^netstatd: --sort: "pid" .* allowed: remote, rate,/,
+  ],
+  [['top', '--type', 'port.closed'], /unknown option '--type'/],
+  [['doctor', 'me'], /too many arguments/],
   [['status', '--url', 'x'], /Allowed: http:\/\/host:port/],
   [['up', '--log-level', 'loud'], /^netstatd: --log-level: "loud" is not allowed; allowed: trace,/],
   [
@@ -61,7 +68,15 @@ test.each([
 test('help lists commands, flags with their allowed values, and exit codes', () => {
   const { status, stdout } = run('--help');
   expect(status).toBe(0);
-  for (const text of ['up ', 'watch ', 'log ', 'status ', 'Exit codes: 0 done']) {
+  for (const text of [
+    'up ',
+    'watch ',
+    'log ',
+    'status ',
+    'top ',
+    'doctor ',
+    'Exit codes: 0 done',
+  ]) {
     expect(stdout).toContain(text);
   }
   const watch = run('watch', '--help').stdout;
@@ -69,6 +84,7 @@ test('help lists commands, flags with their allowed values, and exit codes', () 
     expect(watch).toContain(text);
   }
   expect(watch).not.toContain('--snapshot');
+  expect(run('doctor', '--help').stdout).toContain('0 full capture is possible, 3 partial, 4 none');
   const up = run('up', '--help').stdout;
   for (const text of ['--gateway-port VALUE', 'env STATE_DIR', '--udp, --no-udp', 'Exit codes']) {
     expect(up).toContain(text);
