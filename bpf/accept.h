@@ -16,9 +16,13 @@ static __always_inline void accepted(struct file_socket *found, const struct own
 	struct socket_record record = {};
 
 	file_socket_to_record(&record, found);
-	/* Without a cookie the socket is older than our hooks: the snapshot tells its owner. */
-	if (!record.cookie || address_record_is_unwanted(&record))
+	if (address_record_is_unwanted(&record))
 		return;
+	/* Its ESTABLISHED found no room or went unseen, so it never got a cookie: this record is lost with it. */
+	if (!record.cookie) {
+		emit_count_drop(SOCKET_ACCEPTED);
+		return;
+	}
 	emit_head(&record.header, sizeof(record), RECORD_SOCKET, SOCKET_ACCEPTED, 0, bpf_ktime_get_ns());
 	record.direction = DIRECTION_INBOUND;
 	owner_to_record(&record, owner);

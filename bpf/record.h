@@ -191,6 +191,13 @@ enum drop_slot {
 	DROP_OTHER = 0, /* process and cgroup records */
 	/* 1 … 11: socket_kind */
 	DROP_FLOWS_UNTRACKED = 12, /* datagrams of flows the flow table had no room for */
+	DROP_UNSEEN = 13, /* TCP transitions that no program saw, because one was interrupted; see tcp.h */
+};
+
+/* Of one cpu: whether tcp_state is at work on it, and how many transitions tcp_state_nested took over. */
+struct tcp_runs {
+	__u64 taken_over;
+	__u64 busy; /* 0 or 1 */
 };
 
 #ifdef __bpf__

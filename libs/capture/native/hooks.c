@@ -263,20 +263,44 @@ int capture_map(struct capture *capture, const char *name)
 	return bpf_object__find_map_fd_by_name(capture->object, name);
 }
 
+/* Adds up what each cpu has of an entry's value, as whole numbers. */
+static bool sum_cpus(int fd, uint32_t key, size_t value_size, uint64_t *sums)
+{
+	int cpus = libbpf_num_possible_cpus();
+	size_t words = value_size / sizeof(uint64_t);
+	uint64_t *values = cpus > 0 ? calloc(cpus, value_size) : NULL;
+	bool found = values && fd >= 0 && !bpf_map_lookup_elem(fd, &key, values);
+
+	memset(sums, 0, value_size);
+	for (size_t i = 0; found && i < cpus * words; i++)
+		sums[i % words] += values[i];
+	free(values);
+	return found;
+}
+
+/* Transitions that tcp_state missed because it was running, and that tcp_state_nested did not take over. */
+static uint64_t unseen_transitions(struct capture *capture)
+{
+	struct hook *hook = capture_hook(capture, REQUIRED_HOOK);
+	struct bpf_prog_info info = {};
+	uint32_t size = sizeof(info);
+	struct tcp_runs runs;
+
+	if (!hook || bpf_obj_get_info_by_fd(bpf_program__fd(hook->program), &info, &size) ||
+	    !sum_cpus(capture_map(capture, "tcp_runs"), 0, sizeof(runs), (uint64_t *)&runs))
+		return 0;
+	return info.recursion_misses > runs.taken_over ? info.recursion_misses - runs.taken_over : 0;
+}
+
 bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS])
 {
-	int cpus = libbpf_num_possible_cpus(), fd = capture_map(capture, "drops");
-	uint64_t *values = cpus > 0 ? calloc(cpus, sizeof(*values)) : NULL;
-	bool complete = values && fd >= 0;
+	int fd = capture_map(capture, "drops");
 
-	for (uint32_t slot = 0; complete && slot < DROP_SLOTS; slot++) {
-		drops[slot] = 0;
-		complete = !bpf_map_lookup_elem(fd, &slot, values);
-		for (int cpu = 0; complete && cpu < cpus; cpu++)
-			drops[slot] += values[cpu];
-	}
-	free(values);
-	return complete;
+	for (uint32_t slot = 0; slot < DROP_SLOTS; slot++)
+		if (!sum_cpus(fd, slot, sizeof(*drops), &drops[slot]))
+			return false;
+	drops[DROP_UNSEEN] = unseen_transitions(capture);
+	return true;
 }
 
 int capture_sweep_flows(struct capture *capture)
