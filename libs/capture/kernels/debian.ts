@@ -1,12 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { cache } from './places.ts';
+import { cache, here } from './places.ts';
 import type { Architecture } from './places.ts';
 
-const here: Architecture = process.arch === 'arm64' ? 'arm64' : 'amd64';
-
-function run(command: string, args: string[], cwd?: string): string {
+export function run(command: string, args: string[], cwd?: string): string {
   const { status, stdout, stderr, error } = spawnSync(command, args, {
     encoding: 'utf8',
     timeout: 120_000,
@@ -58,29 +56,54 @@ function withApt<T>(architecture: Architecture, work: (options: string[]) => T):
 
 /** The newest package whose name matches; of names that differ in a version, the highest. */
 function newest(options: string[], pattern: string): string {
-  const names = run('apt-cache', [...options, 'search', '--names-only', pattern])
+  const name = run('apt-cache', [...options, 'search', '--names-only', pattern])
     .split('\n')
     .map((line) => line.replace(/ .*/, ''))
-    .filter((name) => new RegExp(pattern).test(name))
-    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
-  const last = names.at(-1);
-  if (!last) throw new Error(`no package ${pattern} is offered`);
-  return last;
+    .filter((each) => new RegExp(pattern).test(each))
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }))
+    .at(-1);
+  if (name === undefined) throw new Error(`no package ${pattern} is offered`);
+  return name;
 }
 
-function download(options: string[], name: string, directory: string, members: string[]): void {
-  rmSync(directory, { recursive: true, force: true });
+/** Unpacks what matches `members` of a package's files into a directory, whole or not at all. */
+function download(options: string[], name: string, directory: string, members: string): void {
   const part = `${directory}.part`;
   rmSync(part, { recursive: true, force: true });
   mkdirSync(part, { recursive: true });
   run('apt-get', [...options, '-qq', 'download', name], part);
   const [file = ''] = readdirSync(part);
-  const unpack = 'dpkg-deb --fsys-tarfile "$1" | tar -x --wildcards "$2"; rm "$1"';
-  for (const member of members) run('sh', ['-c', unpack, 'sh', file, member], part);
-  run('mv', [part, directory]);
+  const unpack = 'dpkg-deb --fsys-tarfile "$1" | tar -x --wildcards "$2" && rm "$1"';
+  run('sh', ['-c', unpack, 'sh', file, members], part);
+  renameSync(part, directory);
 }
 
-/** An unpacked kernel image of Debian. */
+/**
+ * The directory with `members` of the newest package that matches: fetched once, then from the cache, also when
+ * there is no network.
+ * @throws Error saying why it cannot be had
+ */
+function fetchPackage(architecture: Architecture, pattern: string, members: string): string {
+  const home = join(cache, architecture);
+  mkdirSync(home, { recursive: true });
+  const cached = () => readdirSync(home).filter((name) => new RegExp(pattern).test(name));
+  try {
+    return withApt(architecture, (options) => {
+      const name = newest(options, pattern);
+      const directory = join(home, name);
+      if (existsSync(directory)) return directory;
+      download(options, name, directory, members);
+      for (const old of cached()) if (old !== name) rmSync(join(home, old), { recursive: true });
+      return directory;
+    });
+  } catch (error) {
+    const [old] = cached();
+    if (old !== undefined) return join(home, old);
+    throw error;
+  }
+}
+
+/** A kernel image of Debian. */
 export interface Kernel {
   /** As `uname -r` says it. */
   release: string;
@@ -88,42 +111,44 @@ export interface Kernel {
   image: string;
 }
 
-function unpacked(directory: string): Kernel | undefined {
-  const boot = join(directory, 'boot');
-  const image = existsSync(boot) && readdirSync(boot).find((name) => name.startsWith('vmlinuz-'));
-  return image ? { release: image.slice('vmlinuz-'.length), image: join(boot, image) } : undefined;
-}
-
 /**
- * The newest kernel of a series, such as "6.1", that Debian offers: fetched once, then from the cache, also when
- * there is no network.
+ * The newest kernel of a series, such as "6.1", that Debian offers.
  * @throws Error saying why there is none
  */
 export function fetchKernel(series: string, architecture: Architecture): Kernel {
-  const start = `linux-image-${series}.`;
-  const pattern = `^${start.replaceAll('.', '[.]')}[^-]+(-[0-9]+)?-cloud-${architecture}$`;
-  const directory = join(cache, architecture);
-  const cached = () =>
-    existsSync(directory)
-      ? readdirSync(directory).filter((name) => name.startsWith(start) && !name.endsWith('.part'))
-      : [];
-  try {
-    return withApt(architecture, (options) => {
-      const name = newest(options, pattern);
-      const there = unpacked(join(directory, name));
-      if (there) return there;
-      download(options, name, join(directory, name), ['./boot/vmlinuz-*']);
-      for (const old of cached())
-        if (old !== name) rmSync(join(directory, old), { recursive: true });
-      const fetched = unpacked(join(directory, name));
-      if (!fetched) throw new Error(`${name} has no kernel image`);
-      return fetched;
-    });
-  } catch (error) {
-    const kernel = cached()
-      .map((name) => unpacked(join(directory, name)))
-      .find(Boolean);
-    if (kernel) return kernel;
-    throw error;
+  const version = series.replaceAll('.', '[.]');
+  const pattern = `^linux-image-${version}[.][^-]+(-[0-9]+)?-cloud-${architecture}$`;
+  const boot = join(fetchPackage(architecture, pattern, './boot/vmlinuz-*'), 'boot');
+  const [image = ''] = readdirSync(boot);
+  return { release: image.replace('vmlinuz-', ''), image: join(boot, image) };
+}
+
+/** The one program that an emulated machine needs besides what is tested. */
+export function fetchBusybox(architecture: Architecture): string {
+  const directory = fetchPackage(architecture, '^busybox-static$', './*bin/busybox');
+  const found = ['bin', 'usr/bin'].map((dir) => join(directory, dir, 'busybox')).find(existsSync);
+  if (found === undefined) throw new Error('busybox-static has no busybox');
+  return found;
+}
+
+/** The linker that belongs to a version of clang, for any architecture. */
+export function fetchLinker(version: string): string {
+  const directory = fetchPackage(here, `^lld-${version}$`, './usr/lib/llvm-*/bin/*');
+  return join(directory, 'usr/lib', `llvm-${version}`, 'bin', 'ld.lld');
+}
+
+/** The headers and libraries of packages, named by patterns, in one tree: for a compiler's --sysroot. */
+export function fetchSysroot(architecture: Architecture, patterns: string[]): string {
+  const home = join(cache, architecture, 'sysroot');
+  if (existsSync(home)) return home;
+  const trees = patterns.map((pattern) => fetchPackage(architecture, `^${pattern}$`, './*'));
+  const part = `${home}.part`;
+  rmSync(part, { recursive: true, force: true });
+  mkdirSync(part);
+  for (const tree of trees) {
+    run('cp', ['-a', `${tree}/.`, part]);
+    rmSync(tree, { recursive: true });
   }
+  renameSync(part, home);
+  return home;
 }

@@ -2,17 +2,11 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Built } from './build.ts';
+import { fetchBusybox } from './debian.ts';
 import type { Kernel } from './debian.ts';
+import { here } from './places.ts';
 import type { Architecture } from './places.ts';
-
-/** The files of an emulated machine's whole system, for its architecture. */
-export interface Contents {
-  busybox: string;
-  init: string;
-  recorder: string;
-  traffic: string;
-  object: string;
-}
 
 interface Emulated {
   program: string;
@@ -20,7 +14,8 @@ interface Emulated {
   bootOptions: string;
 }
 
-const emulated: Record<Architecture, Emulated> = {
+/** The emulated machine of each architecture. */
+export const emulated: Record<Architecture, Emulated> = {
   amd64: {
     program: 'qemu-system-x86_64',
     machine: ['-machine', 'q35', '-cpu', 'qemu64'],
@@ -37,31 +32,31 @@ const ROLES = ['listener', 'acceptor', 'client', 'sender', 'receiver'];
 /** A machine that takes longer hangs. Software emulation of one takes some 10 s. */
 const LIMIT_MS = 120_000;
 
-function makeInitramfs(directory: string, contents: Contents): string {
+function makeInitramfs(directory: string, architecture: Architecture, built: Built): string {
   const tree = join(directory, 'root');
   for (const dir of ['bin', 'proc', 'sys', 'dev']) mkdirSync(join(tree, dir), { recursive: true });
-  copyFileSync(contents.busybox, join(tree, 'bin', 'busybox'));
-  copyFileSync(contents.recorder, join(tree, 'bin', 'recorder'));
-  copyFileSync(contents.traffic, join(tree, 'bin', 'traffic'));
+  copyFileSync(fetchBusybox(architecture), join(tree, 'bin', 'busybox'));
+  copyFileSync(built.recorder, join(tree, 'bin', 'recorder'));
+  copyFileSync(built.traffic, join(tree, 'bin', 'traffic'));
   for (const role of ROLES) symlinkSync('traffic', join(tree, 'bin', `traffic-${role}`));
-  copyFileSync(contents.init, join(tree, 'init'));
-  copyFileSync(contents.object, join(tree, 'netstatd.bpf.o'));
+  copyFileSync(join(__dirname, 'init'), join(tree, 'init'));
+  copyFileSync(built.object, join(tree, 'netstatd.bpf.o'));
   const image = join(directory, 'initramfs');
-  const pack = 'cd "$1" && find . | busybox cpio -o -H newc 2>/dev/null > "$2"';
-  const { status } = spawnSync('sh', ['-c', pack, 'sh', tree, image]);
+  const pack = 'cd "$1" && find . | "$3" cpio -o -H newc 2>/dev/null > "$2"';
+  const { status } = spawnSync('sh', ['-c', pack, 'sh', tree, image, fetchBusybox(here)]);
   if (status !== 0) throw new Error('busybox cannot pack the initramfs');
   return image;
 }
 
 /**
- * Boots a kernel in software emulation with nothing but `contents`, and returns what the system said
+ * Boots a kernel in software emulation with nothing but our programs and busybox, and returns what the system said
  * between its words "== begin" and "== end". Leaves no process and no file.
  * @throws Error with the console's end when it does not come so far
  */
-export function boot(kernel: Kernel, architecture: Architecture, contents: Contents): string {
+export function boot(kernel: Kernel, architecture: Architecture, built: Built): string {
   const directory = mkdtempSync(join(tmpdir(), 'netstatd-kernel-'));
   try {
-    const initramfs = makeInitramfs(directory, contents);
+    const initramfs = makeInitramfs(directory, architecture, built);
     const { program, machine, bootOptions } = emulated[architecture];
     const command = [program, '-accel', 'tcg', ...machine, '-smp', '1', '-m', '512'];
     command.push('-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot');

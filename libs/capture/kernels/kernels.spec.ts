@@ -1,45 +1,102 @@
-import { existsSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { buildFor } from './build.ts';
+import type { Built } from './build.ts';
 import { fetchKernel } from './debian.ts';
 import type { Kernel } from './debian.ts';
-import { boot } from './emulator.ts';
+import { boot, emulated } from './emulator.ts';
 import { itKnowsTheOwners } from './expectations.ts';
-import { built } from './places.ts';
+import { here } from './places.ts';
+import type { Architecture } from './places.ts';
 import { Story } from './story.ts';
 
-jest.setTimeout(180_000);
+jest.setTimeout(300_000);
 
-function find(program: string): string {
-  const dirs = (process.env.PATH ?? '').split(delimiter);
-  const found = dirs.map((dir) => join(dir, program)).find((path) => existsSync(path));
-  if (!found) throw new Error(`${program} is not installed`);
-  return found;
-}
+const other: Architecture = here === 'amd64' ? 'arm64' : 'amd64';
+/** e_machine of an ELF header. */
+const MACHINES = { amd64: 62, arm64: 183 };
 
-/** The kernel, or why it cannot be had. */
-function tryFetch(series: string): Kernel | string {
+/** What `get` gives, or the first line of why it cannot be had on this machine. */
+function orReason<T>(get: () => T): T | string {
   try {
-    find('qemu-system-x86_64');
-    find('busybox');
-    return fetchKernel(series, 'amd64');
+    return get();
   } catch (error) {
-    return (error as Error).message.split('\n')[0]!;
+    return (error as Error).message.replace(/\n[^]*/, '');
   }
 }
 
-describe.each(['6.1', '6.12'])("Debian's stock kernel %s", (series) => {
-  const kernel = tryFetch(series);
-  if (typeof kernel !== 'string') {
-    itKnowsTheOwners(() => {
-      const story = new Story(boot(kernel, 'amd64', { ...built, busybox: find('busybox') }));
-      expect(story.release).toBe(kernel.release);
-      return story;
-    });
-  } else if (process.env.CI === 'true') {
-    it('can be had', () => {
-      throw new Error(kernel);
-    });
-  } else {
-    it.skip(`is emulated (not on this machine: ${kernel})`, () => undefined);
+/** Declares that tests are left out, which in CI is a failure: there all can be had. */
+function itIsLeftOut(reason: string): void {
+  const declare = process.env.CI === 'true' ? it : it.skip;
+  declare(`can be had (not on this machine: ${reason})`, () => {
+    throw new Error(reason);
+  });
+}
+
+function getMachine(series: string, architecture: Architecture): { kernel: Kernel; built: Built } {
+  execFileSync(emulated[architecture].program, ['--version']);
+  return { kernel: fetchKernel(series, architecture), built: buildFor(architecture) };
+}
+
+interface BtfType {
+  kind: string;
+  name: string;
+  linkage?: string;
+  size?: number;
+  members?: { name: string; bits_offset: number }[];
+}
+
+/** The programs of an object, and the layout of the records it makes. */
+function interfaceOf(object: string) {
+  const dump = ['-j', 'btf', 'dump', 'file', object];
+  const { types } = JSON.parse(
+    execFileSync('bpftool', dump, { encoding: 'utf8', maxBuffer: 1 << 26 }),
+  ) as { types: BtfType[] };
+  const programs = types.filter(({ kind, linkage }) => kind === 'FUNC' && linkage === 'global');
+  const records = types.filter(({ kind, name }) => kind === 'STRUCT' && name.endsWith('_record'));
+  return {
+    programs: programs.map(({ name }) => name).sort(),
+    records: records.map(({ name, size, members }) => ({
+      name,
+      size,
+      fields: members?.map((field) => [field.name, field.bits_offset]),
+    })),
+  };
+}
+
+describe.each([
+  { series: '6.1', architecture: here },
+  { series: '6.12', architecture: here },
+  { series: '6.1', architecture: other },
+  { series: '6.12', architecture: other },
+])("Debian's stock kernel $series on $architecture", ({ series, architecture }) => {
+  const machine = orReason(() => getMachine(series, architecture));
+  if (typeof machine === 'string') {
+    itIsLeftOut(machine);
+    return;
   }
+  const { kernel, built } = machine;
+  itKnowsTheOwners(() => {
+    const story = new Story(boot(kernel, architecture, built));
+    expect(story.release).toBe(kernel.release);
+    return story;
+  });
+});
+
+describe(`netstatd for ${other}`, () => {
+  const built = orReason(() => [buildFor(here), buildFor(other)] as const);
+  if (typeof built === 'string') {
+    itIsLeftOut(built);
+    return;
+  }
+
+  it('has the same programs and records', () => {
+    const [ours, theirs] = built.map(({ object }) => interfaceOf(object));
+    expect(ours?.programs).toContain('tcp_state');
+    expect(theirs).toEqual(ours);
+  });
+
+  it('has an addon of that architecture', () => {
+    expect(readFileSync(built[1].addon).readUInt16LE(18)).toBe(MACHINES[other]);
+  });
 });
