@@ -9,6 +9,7 @@ export {
   type FilterParameter,
 } from './filter-parameters.ts';
 export * from './ip.ts';
+export * from './json-bytes.ts';
 export * from './json.ts';
 export * from './log.ts';
 export * from './names.ts';

@@ -1,7 +1,10 @@
-import { rowToJson, type EventRow, type Filter } from '@netstatd/events';
+import { JsonBytes, type EventRow, type Filter } from '@netstatd/events';
 import type { Batch } from '@netstatd/stream';
 
 let lastId = 0;
+
+/** About what an event's JSON takes, for the first guess of a batch's. */
+const eventBytes = 512;
 
 /** Events of one node that clients with equal filters share as text. */
 export interface SharedText {
@@ -26,8 +29,10 @@ export class SharedBatch {
   readonly events: number;
   readonly rows: readonly EventRow[];
   readonly #id = String((lastId += 1));
-  readonly #texts: (string | undefined)[] = [];
-  readonly #frames: (Buffer | undefined)[] = [];
+  #json: JsonBytes | undefined;
+  /** Where the JSON of each row begins and ends in `#json`, when it has been made. */
+  readonly #begins: number[] = [];
+  readonly #ends: number[] = [];
   /** Selected row indexes, and their joined text, by filter key: as many as clients' filters. */
   readonly #selections = new Map<string, readonly number[]>();
   readonly #joined = new Map<string, SharedText>();
@@ -57,7 +62,8 @@ export class SharedBatch {
 
   /** One event as a text frame's payload. */
   frame(index: number): Buffer {
-    return (this.#frames[index] ??= Buffer.from(this.#text(index)));
+    const json = this.#make(index);
+    return asBuffer(json.view(this.#begins[index] ?? 0, this.#ends[index] ?? 0));
   }
 
   /** All events that pass the filter, for one frame of many events. */
@@ -65,18 +71,44 @@ export class SharedBatch {
     let joined = this.#joined.get(filter.key);
     if (joined === undefined) {
       const selected = this.select(filter);
-      // Concatenated, not joined: the pieces are copied once, when the bytes are made.
-      let text = '';
-      for (const index of selected) text += (text === '' ? '' : ',') + this.#text(index);
-      const bytes = Buffer.from(text);
-      joined = { id: `${this.#id} ${filter.key}`, bytes, events: selected.length };
+      const id = `${this.#id} ${filter.key}`;
+      joined = { id, bytes: this.#bytesOf(selected), events: selected.length };
       this.#joined.set(filter.key, joined);
     }
     return joined;
   }
 
-  #text(index: number): string {
-    const row = this.rows[index];
-    return (this.#texts[index] ??= row === undefined ? '' : rowToJson(row, this.node));
+  /** Rows that were made one after the other lie joined already; others are copied together. */
+  #bytesOf(selected: readonly number[]): Buffer {
+    const [first] = selected;
+    const last = selected.at(-1);
+    if (first === undefined || last === undefined) return Buffer.alloc(0);
+    this.#json ??= new JsonBytes(selected.length * eventBytes);
+    for (const index of selected) this.#make(index);
+    const json = this.#make(last);
+    const inLine = selected.every(
+      (index, i) => i === 0 || this.#begins[index] === (this.#ends[selected[i - 1] ?? 0] ?? 0) + 1,
+    );
+    if (inLine) return asBuffer(json.view(this.#begins[first] ?? 0, this.#ends[last] ?? 0));
+    // With its comma each, but for the last.
+    const pieces = selected.map((index) =>
+      json.view(this.#begins[index] ?? 0, (this.#ends[index] ?? 0) + (index === last ? 0 : 1)),
+    );
+    return Buffer.concat(pieces);
   }
+
+  /** Makes the JSON of a row, once. */
+  #make(index: number): JsonBytes {
+    const json = (this.#json ??= new JsonBytes(8 * eventBytes));
+    const row = this.rows[index];
+    if (this.#ends[index] !== undefined || row === undefined) return json;
+    this.#begins[index] = json.end;
+    json.write(row, this.node);
+    this.#ends[index] = json.end - 1;
+    return json;
+  }
+}
+
+function asBuffer({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
