@@ -5,7 +5,7 @@ import type { Benchmark } from '../frame/benchmark.ts';
 import type { Rounds } from '../frame/rounds.ts';
 import { Client } from '../parts/client.ts';
 import { Load, LOAD_PORT } from '../parts/load.ts';
-import { pidOf, ringOf, withNetstatd } from '../parts/netstatd.ts';
+import { cpuOf, pidOf, ringOf, withNetstatd } from '../parts/netstatd.ts';
 import { places } from '../parts/places.ts';
 import { Relay, type RelayedEvent } from '../parts/relay.ts';
 
@@ -94,6 +94,8 @@ async function measure(up: Up, rounds: Rounds) {
     // The compiler takes a while to see what is hot: rounds before that are of another program.
     await drive(generator, client, seconds);
     await drive(bare, bareClient, 1);
+    const usedBefore = cpuOf(up);
+    const eventsBefore = client.counted.events;
     const { ours, limit, ratios } = await rounds.inTurn(
       async () => {
         const run = await drive(generator, client, seconds);
@@ -103,8 +105,14 @@ async function measure(up: Up, rounds: Rounds) {
       async () => (await drive(bare, bareClient, seconds)).perSecond,
       { warmUp: false },
     );
-    const dropped = client.counted.dropped;
-    return { ours, limit, ratios, lost, dropped, event };
+    const used = cpuOf(up);
+    const events = client.counted.events - eventsBefore;
+    const stages = used.map(({ part, seconds: now }, i) => {
+      const spent = now - (usedBefore[i]?.seconds ?? 0);
+      return `${part} ${Math.round((1e9 * spent) / events)}`;
+    });
+    const { dropped } = client.counted;
+    return { ours, limit, ratios, lost, dropped, event, stages: stages.join(', ') };
   } finally {
     await Promise.all(clients.map((client) => client.close()));
     await relay.stop();
@@ -117,7 +125,7 @@ export const chain: Benchmark = {
   what: 'records made in the kernel → events at a WebSocket client',
   run: (rounds) =>
     withNetstatd(async (up) => {
-      const { ours, limit, ratios, lost, dropped, event } = await measure(up, rounds);
+      const { ours, limit, ratios, lost, dropped, event, stages } = await measure(up, rounds);
       const relay = { what: 'bare relay of the same bytes', unit: 'events/s', rounds: limit };
       const bytes = `an event: ${event.busBytes.toFixed(0)} bytes on the bus, ${event.text.length} as JSON`;
       return [
@@ -135,6 +143,7 @@ export const chain: Benchmark = {
           goal: { atLeast: 0.4 },
           rounds: ratios,
           limit: relay,
+          note: `CPU ns an event: ${stages}`,
         },
       ];
     }),

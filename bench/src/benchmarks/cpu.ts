@@ -1,12 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Benchmark } from '../frame/benchmark.ts';
-import { cpuSeconds } from '../frame/cpu.ts';
 import { Client } from '../parts/client.ts';
 import { LOAD_PORT, runLoad } from '../parts/load.ts';
-import { pidOf, withNetstatd } from '../parts/netstatd.ts';
+import { cpuOf, withNetstatd } from '../parts/netstatd.ts';
 
 const RATE = 2000;
-const PARTS = ['collector', 'enricher', 'gateway', 'nats'] as const;
 
 export const cpu: Benchmark = {
   name: 'cpu',
@@ -18,15 +16,17 @@ export const cpu: Benchmark = {
       try {
         // The compiler's own work belongs to the start.
         await runLoad('churn', { close: 'fin', seconds: rounds.seconds(10, 4), rate: RATE });
-        const used = () => PARTS.map((part) => cpuSeconds(pidOf(up, part)));
         const runs = await rounds.repeat(
           async () => {
-            const before = used();
+            const before = cpuOf(up);
             const begin = performance.now();
             await runLoad('churn', { close: 'fin', seconds, rate: RATE });
             await sleep(100);
             const elapsed = (performance.now() - begin) / 1000;
-            return used().map((now, i) => (100 * (now - (before[i] ?? 0))) / elapsed);
+            return cpuOf(up).map(({ part, seconds: now }, i) => ({
+              part,
+              percent: (100 * (now - (before[i]?.seconds ?? 0))) / elapsed,
+            }));
           },
           { warmUp: false },
         );
@@ -34,8 +34,8 @@ export const cpu: Benchmark = {
         return [
           {
             ...{ key: 'cpu.at2kPercent', unit: '% of a cpu', goal: { atMost: 15 } },
-            rounds: runs.map((parts) => parts.reduce((sum, part) => sum + part, 0)),
-            note: PARTS.map((part, i) => `${part} ${(last[i] ?? 0).toFixed(1)}`).join(', '),
+            rounds: runs.map((parts) => parts.reduce((sum, { percent }) => sum + percent, 0)),
+            note: last.map(({ part, percent }) => `${part} ${percent.toFixed(1)}`).join(', '),
           },
         ];
       } finally {

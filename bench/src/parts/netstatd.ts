@@ -51,9 +51,9 @@ export function programsOf(pid: number): Set<number> {
   return new Set(describedBy(pid, /^prog_id:/m, /^prog_id:\t(\d+)$/m));
 }
 
-/** CPU seconds of all services and the bus so far. */
-export function cpuOf(up: Up): number {
-  return PARTS.reduce((sum, part) => sum + cpuSeconds(pidOf(up, part)), 0);
+/** CPU seconds of each service and the bus so far. */
+export function cpuOf(up: Up): { part: Part; seconds: number }[] {
+  return PARTS.map((part) => ({ part, seconds: cpuSeconds(pidOf(up, part)) }));
 }
 
 /** Proportional memory of a process in MB (10^6 bytes). */
