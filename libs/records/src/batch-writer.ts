@@ -49,6 +49,9 @@ export class BatchWriter {
     view.setBigUint64(BatchLayout.lostBefore, BigInt(facts.lostBefore), true);
     view.setBigInt64(BatchLayout.wallOffsetNs, facts.wallOffsetNs, true);
     view.setBigUint64(BatchLayout.readNs, facts.readNs ?? 0n, true);
+    // What was there before the records may be anything.
+    view.setUint32(BatchLayout.flags, 0, true);
+    view.setUint32(BatchLayout.reserved, 0, true);
     this.records += facts.records;
     return bytes.subarray(from, start + payloadBytes);
   }

@@ -217,6 +217,18 @@ describe('a batch', () => {
     expect(reader.socket.cookie).toBe(1);
   });
 
+  it('has nothing in its header that was there before', () => {
+    const facts = { records: 0, lostBefore: 0, wallOffsetNs: 0n };
+    const clean = new BatchWriter(1n).seal(
+      new Uint8Array(BatchLayout.BYTES),
+      BatchLayout.BYTES,
+      0,
+      facts,
+    );
+    const dirty = new Uint8Array(BatchLayout.BYTES).fill(255);
+    expect(new BatchWriter(1n).seal(dirty, BatchLayout.BYTES, 0, facts)).toEqual(clean);
+  });
+
   it('needs room for its header', () => {
     const facts = { records: 0, lostBefore: 0, wallOffsetNs: 0n };
     expect(() => new BatchWriter(1n).seal(new Uint8Array(64), 8, 0, facts)).toThrow(RangeError);
