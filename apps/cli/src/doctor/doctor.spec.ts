@@ -222,10 +222,12 @@ const hook = (name: string, section: string, reason?: string) => ({
   ...(reason !== undefined && { reason }),
 });
 
+const place = { hasProcfs: true, wanted: 'auto' };
+
 test('the verdict follows from what is attached', () => {
   const kinds = { tcp: 'tp_btf/inet_sock_set_state' };
   const state = hook('tcp_state', 'tp_btf/inet_sock_set_state');
-  const full = reportOf({ hooks: [state], kinds }, [], [], true);
+  const full = reportOf({ hooks: [state], kinds }, [], [], place);
   expect(full).toMatchObject({ verdict: 'full', exitCode: 0, gaps: [], up: { source: 'bpf' } });
 
   const noV2 = 'no cgroup v2 hierarchy is mounted';
@@ -235,18 +237,20 @@ test('the verdict follows from what is attached', () => {
     hook('udp_ingress', 'cgroup_skb/ingress', noV2),
     { ...hook('udp_spare', 'fentry/udp_sendmsg'), state: 'off' as const },
   ];
-  const partial = reportOf({ hooks, kinds }, [], [], true);
+  const partial = reportOf({ hooks, kinds }, [], [], place);
   expect(partial).toMatchObject({ verdict: 'partial', exitCode: 3, gaps: ['UDP flows'] });
   expect(partial.summary).toBe('partial capture is possible: without UDP flows');
   expect(partial.hooks[1]?.remedy).toMatch(/^mount -t cgroup2/);
 
   const error = { code: 'NO_RIGHTS', message: 'cannot capture: missing CAP_BPF; use sudo' };
-  const none = reportOf({ error }, [], [], true, false);
+  const none = reportOf({ error }, [], [], { hasProcfs: false, wanted: 'auto' });
   expect(none).toMatchObject({ verdict: 'none', exitCode: 4, up: { starts: false } });
   expect(none.summary).toBe('no capture is possible: missing CAP_BPF; use sudo');
-  const polled = reportOf({ error }, [], [], true, true);
+  const polled = reportOf({ error }, [], [], place);
   expect(polled).toMatchObject({ verdict: 'partial', up: { starts: true, source: 'procfs' } });
-  expect(reportOf({ error }, [], [], false, true).verdict).toBe('none');
+  const up = (wanted: string) => reportOf({ error }, [], [], { ...place, wanted }).up;
+  expect(up('bpf')).toEqual({ starts: false, obstacles: ['missing CAP_BPF; use sudo'] });
+  expect(up('replay:/x')).toMatchObject({ starts: true, source: 'replay' });
   for (const report of [full, partial, none, polled]) {
     expect(reportSchema.parse(JSON.parse(JSON.stringify(report)))).toEqual(report);
   }
@@ -279,7 +283,12 @@ test('marks and colours are for a terminal, words for everything else', () => {
       remedy: 'get it',
     },
   ];
-  const report = reportOf({ hooks: [hook('tcp_state', 's')], kinds: {} }, checks, ['no bus'], true);
+  const report = reportOf(
+    { hooks: [hook('tcp_state', 's')], kinds: {} },
+    checks,
+    ['no bus'],
+    place,
+  );
   const plain = reportText(report, false);
   expect(plain).toContain('  wrong nats-server  not installed\n');
   expect(plain).toContain('-> get it\n');

@@ -51,19 +51,21 @@ async function examine(distDir: string, system = new System()): Promise<Report> 
     ...portChecks(system, settings, taken),
     ...machine,
   ];
-  return reportOf(probe, checks, obstacles, system.text('/proc/net/tcp') !== undefined);
+  const hasProcfs = system.text('/proc/net/tcp') !== undefined;
+  return reportOf(probe, checks, obstacles, { hasProcfs, wanted: settings.source });
 }
 
-/** Puts together what was found. */
+/** Puts together what was found; `wanted` is the `--source` of `up`. */
 export function reportOf(
   probe: Probe,
   checks: Check[],
   obstacles: string[],
-  hasProcfs: boolean,
-  knowsProcfs = upKnowsProcfs,
+  { hasProcfs, wanted }: { hasProcfs: boolean; wanted: string },
 ): Report {
   const hooks = 'hooks' in probe ? reportHooks(probe.hooks) : [];
-  const source = 'hooks' in probe ? 'bpf' : hasProcfs && knowsProcfs ? 'procfs' : undefined;
+  const polled = hasProcfs ? 'procfs' : undefined;
+  const bpf = 'hooks' in probe ? 'bpf' : undefined;
+  const source = bpf ?? polled;
   const gaps =
     source === 'bpf'
       ? [...gapsOf(hooks), ...checks.flatMap(({ gap }) => gap ?? [])]
@@ -71,6 +73,7 @@ export function reportOf(
         ? [...MISSING_IN_PROCFS]
         : ['everything'];
   const verdict = source === undefined ? 'none' : gaps.length === 0 ? 'full' : 'partial';
+  const used: Record<string, Report['up']['source']> = { auto: source, bpf, procfs: polled };
   return {
     v: 1,
     version: netstatdVersion,
@@ -78,7 +81,7 @@ export function reportOf(
     exitCode: verdictCodes[verdict],
     summary: summaryOf(source, gaps, probe),
     gaps,
-    up: upOf(source, obstacles, checks, probe),
+    up: upOf(wanted in used ? used[wanted] : 'replay', obstacles, checks, probe),
     ...('hooks' in probe ? { capture: probe.kinds } : { captureError: probe.error }),
     hooks,
     checks,
@@ -104,10 +107,7 @@ function upOf(
 }
 
 const reasonOf = (probe: Probe) =>
-  'error' in probe ? probe.error.message.replace(/^cannot capture: /, '') : '';
-
-/** Whether `up` can do without BPF. */
-const upKnowsProcfs = upSettings.source.schema.safeParse('procfs').success;
+  'error' in probe ? probe.error.message.replace(/^cannot capture: /, '') : '/proc is not mounted';
 
 /** What polling /proc cannot see, whatever the machine. */
 const MISSING_IN_PROCFS = [

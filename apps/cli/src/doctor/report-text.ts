@@ -66,7 +66,13 @@ export function reportText(report: Report, isTerminal: boolean): string {
 const hookState = ({ state }: HookReport): State =>
   state === 'attached' ? 'ok' : state === 'off' ? 'note' : 'warn';
 
+const SOURCES = {
+  bpf: 'capture through BPF',
+  procfs: 'poll /proc',
+  replay: 'play its recording',
+} as const;
+
 function upText({ up: { starts, source, obstacles } }: Report): string {
-  if (starts) return `netstatd up would start, and capture through ${source ?? 'nothing'}`;
+  if (starts) return `netstatd up would start, and ${source ? SOURCES[source] : 'see nothing'}`;
   return `netstatd up would not start:\n${obstacles.map((each) => `  ${each}`).join('\n')}`;
 }

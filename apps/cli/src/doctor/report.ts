@@ -44,7 +44,7 @@ export const reportSchema = z.strictObject({
   up: z.strictObject({
     starts: z.boolean(),
     /** Where its connections would come from; absent when from nowhere. */
-    source: z.enum(['bpf', 'procfs']).optional(),
+    source: z.enum(['bpf', 'procfs', 'replay']).optional(),
     obstacles: z.array(z.string()),
   }),
   /** As host.info names it: the hook that each kind of event comes from. Absent without BPF. */
