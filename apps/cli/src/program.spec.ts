@@ -56,7 +56,7 @@ test.each([
     ['up', '--gateway-prt=1'],
     /^netstatd: "--gateway-prt" is not a setting; the nearest is --gateway-port/,
   ],
-  [['up', '--source', 'procfs'], /allowed: auto, bpf\n$/],
+  [['up', '--source', 'pcap'], /allowed: auto, bpf, procfs, replay:FILE\n$/],
   [['up', '--state-dir', 'here'], /--state-dir: "here" is not allowed; allowed: an absolute path/],
   [['up', 'now'], /^netstatd: unexpected argument "now"\n$/],
 ])('%j is a wrong usage', (args, message) => {

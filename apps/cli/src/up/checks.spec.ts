@@ -16,22 +16,24 @@ const good: Machine = {
   isFree: () => Promise.resolve(true),
 };
 
+const bpf = { source: 'bpf' };
+
 const without = (...bits: bigint[]) =>
   bits.reduce((caps, bit) => caps & ~(1n << bit), good.capabilities);
 
 test.each<[string, Partial<Machine>, Partial<UpSettings>, (string | RegExp)[]]>([
   ['a good machine', {}, {}, []],
   ['another system', { platform: 'darwin' }, {}, [/^netstatd needs Linux, this is darwin;/]],
-  ['no rights', { capabilities: 0n }, {}, [/^no rights to load BPF programs: run it as root/]],
-  ['CAP_SYS_ADMIN in place of CAP_BPF', { capabilities: without(38n, 39n) }, {}, []],
-  ['CAP_BPF in place of CAP_SYS_ADMIN', { capabilities: without(21n) }, {}, []],
-  ['no CAP_NET_ADMIN', { capabilities: without(12n) }, {}, [/^no rights/]],
-  ['an old kernel', { kernel: '5.7.19' }, {}, ['Linux 5.7.19 is too old: boot 5.8 or later']],
-  ['the oldest kernel', { kernel: '5.8.0' }, {}, []],
+  ['no rights', { capabilities: 0n }, bpf, [/^no rights to load BPF programs: run it as root/]],
+  ['CAP_SYS_ADMIN in place of CAP_BPF', { capabilities: without(38n, 39n) }, bpf, []],
+  ['CAP_BPF in place of CAP_SYS_ADMIN', { capabilities: without(21n) }, bpf, []],
+  ['no CAP_NET_ADMIN', { capabilities: without(12n) }, bpf, [/^no rights/]],
+  ['an old kernel', { kernel: '5.7.19' }, bpf, ['Linux 5.7.19 is too old: boot 5.8 or later']],
+  ['the oldest kernel', { kernel: '5.8.0' }, bpf, []],
   [
     'no BTF',
     { exists: (path) => !path.startsWith('/sys') },
-    {},
+    bpf,
     [/btf\/vmlinux is missing; mount/],
   ],
   [
@@ -50,7 +52,7 @@ test.each<[string, Partial<Machine>, Partial<UpSettings>, (string | RegExp)[]]>(
   [
     'no build',
     { exists: (path) => !path.endsWith('.node') },
-    {},
+    bpf,
     ['not built: collector/capture.node missing in /dist; run npm start'],
   ],
   [
@@ -65,11 +67,33 @@ test.each<[string, Partial<Machine>, Partial<UpSettings>, (string | RegExp)[]]>(
     { collectorPort: 7000, enricherPort: 7000 },
     ['--collector-port and --enricher-port are both 7000: give one of them another'],
   ],
+  [
+    'nothing that BPF needs, left to itself',
+    { capabilities: 0n, kernel: '4.19', exists: (path) => path.endsWith('.js') },
+    {},
+    [],
+  ],
+  ['nothing that BPF needs, from /proc', { capabilities: 0n }, { source: 'procfs' }, []],
+  ['a recording', {}, { source: 'replay:/r' }, []],
+  [
+    'no recording',
+    { exists: (path) => path !== '/r' },
+    { source: 'replay:/r' },
+    ['/r does not exist: name a file that --record has written'],
+  ],
+  ['a recording of a replay', {}, { source: 'replay:/r', record: '/s' }, [/^a replay cannot be/]],
+  [
+    'a file that is there',
+    {},
+    { record: '/r' },
+    ['/r exists already: name a new file for --record'],
+  ],
+  ['a new file', { exists: (path) => path !== '/r' }, { record: '/r' }, []],
   ['any ports', { isFree: () => Promise.resolve(false) }, ports(0), []],
   [
     'several at once',
     { capabilities: 0n, kernel: '4.19', hasProgram: () => false },
-    ports(0),
+    { ...ports(0), ...bpf },
     [/^no rights/, /^Linux 4.19/, /^nats-server/, /^setpriv/],
   ],
 ])('%s', async (_name, machine, settings, expected) => {

@@ -1,7 +1,8 @@
+import { printable } from '@netstatd/events';
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, isAbsolute, join } from 'node:path';
-import type { UpSettings } from './settings.ts';
+import { replayedFile, type UpSettings } from './settings.ts';
 
 /** What the checks look at; a test looks at another machine. */
 export interface Machine {
@@ -23,14 +24,9 @@ const CAP = { netAdmin: 12n, sysPtrace: 19n, sysAdmin: 21n, perfmon: 38n, bpf: 3
 /** tp_btf programs, the ring buffer and task_file iterators are all there since this version. */
 const OLDEST_KERNEL = [5, 8] as const;
 
-/** The files of a build, below dist/. */
-const BUILT = [
-  'collector/main.js',
-  'collector/capture.node',
-  'collector/netstatd.bpf.o',
-  'enricher/main.js',
-  'gateway/main.js',
-];
+/** The files of a build, below dist/, and those that only the source bpf needs. */
+const BUILT = ['collector/main.js', 'enricher/main.js', 'gateway/main.js'];
+const BUILT_FOR_BPF = ['collector/capture.node', 'collector/netstatd.bpf.o'];
 
 /** Everything that would keep netstatd from starting, one line each that says what to do. */
 export async function findObstacles(
@@ -41,6 +37,30 @@ export async function findObstacles(
   if (machine.platform !== 'linux') {
     return [`netstatd needs Linux, this is ${machine.platform}; run it in a Linux machine`];
   }
+  // Left to itself, the collector goes to /proc where it cannot have BPF, and says why.
+  const obstacles = settings.source === 'bpf' ? bpfObstacles(machine) : [];
+  if (settings.natsUrl === undefined && !machine.hasProgram(settings.natsServer)) {
+    obstacles.push(
+      `${settings.natsServer} is not installed: apt-get install nats-server, or name one by ` +
+        '--nats-server, or a running bus by --nats-url',
+    );
+  }
+  if (!machine.hasProgram('setpriv')) {
+    obstacles.push('setpriv is not installed: apt-get install util-linux');
+  }
+  const built = settings.source === 'bpf' ? [...BUILT, ...BUILT_FOR_BPF] : BUILT;
+  const missing = built.filter((file) => !machine.exists(join(distDir, file)));
+  if (missing.length > 0) {
+    obstacles.push(`not built: ${missing.join(', ')} missing in ${distDir}; run npm start`);
+  }
+  return [
+    ...obstacles,
+    ...fileObstacles(settings, machine),
+    ...(await takenPorts(settings, machine)),
+  ];
+}
+
+function bpfObstacles(machine: Machine): string[] {
   const obstacles: string[] = [];
   if (!mayUseBpf(machine.capabilities)) {
     obstacles.push(
@@ -59,20 +79,21 @@ export async function findObstacles(
         'or boot a kernel built with CONFIG_DEBUG_INFO_BTF=y (those of distributions are)',
     );
   }
-  if (settings.natsUrl === undefined && !machine.hasProgram(settings.natsServer)) {
-    obstacles.push(
-      `${settings.natsServer} is not installed: apt-get install nats-server, or name one by ` +
-        '--nats-server, or a running bus by --nats-url',
-    );
+  return obstacles;
+}
+
+function fileObstacles({ source, record }: UpSettings, machine: Machine): string[] {
+  const played = replayedFile(source);
+  if (played !== undefined && record !== undefined) {
+    return ['a replay cannot be recorded: leave out --record'];
   }
-  if (!machine.hasProgram('setpriv')) {
-    obstacles.push('setpriv is not installed: apt-get install util-linux');
+  if (played !== undefined && !machine.exists(played)) {
+    return [`${printable(played)} does not exist: name a file that --record has written`];
   }
-  const missing = BUILT.filter((file) => !machine.exists(join(distDir, file)));
-  if (missing.length > 0) {
-    obstacles.push(`not built: ${missing.join(', ')} missing in ${distDir}; run npm start`);
+  if (record !== undefined && machine.exists(record)) {
+    return [`${printable(record)} exists already: name a new file for --record`];
   }
-  return [...obstacles, ...(await takenPorts(settings, machine))];
+  return [];
 }
 
 function mayUseBpf(capabilities: bigint): boolean {

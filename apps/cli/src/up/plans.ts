@@ -1,4 +1,4 @@
-import type { UpSettings } from './settings.ts';
+import { replayedFile, type UpSettings } from './settings.ts';
 
 /** A service of one machine and the flags it is started with. */
 export interface ServicePlan {
@@ -11,7 +11,14 @@ export function servicePlans(settings: UpSettings): ServicePlan[] {
   const common = [`--node-name=${settings.nodeName}`, `--log-level=${settings.logLevel}`];
   const onOff = (name: string, on: boolean) => (on ? `--${name}` : `--no-${name}`);
   return [
-    { name: 'enricher', args: [...common, `--health-port=${settings.enricherPort}`] },
+    {
+      name: 'enricher',
+      args: [
+        ...common,
+        `--health-port=${settings.enricherPort}`,
+        onOff('replay', replayedFile(settings.source) !== undefined),
+      ],
+    },
     {
       name: 'gateway',
       args: [
@@ -25,6 +32,8 @@ export function servicePlans(settings: UpSettings): ServicePlan[] {
       args: [
         ...common,
         `--health-port=${settings.collectorPort}`,
+        `--source=${settings.source}`,
+        ...(settings.record === undefined ? [] : [`--record=${settings.record}`]),
         onOff('loopback', settings.loopback),
         onOff('udp', settings.udp),
         `--ring-bytes=${settings.ringBytes}`,

@@ -1,7 +1,6 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import {
-  choiceSetting,
   commonSettings,
   integerSetting,
   portSetting,
@@ -39,11 +38,18 @@ export const upSettings = {
     pattern: /^\/[^\0]*$/,
     allowed: 'an absolute path',
   }),
-  source: choiceSetting({
-    help: 'where connections come from',
+  source: textSetting({
+    help: 'where connections come from: the kernel, /proc, a recording; auto is the first that can be had',
     env: 'NETSTATD_SOURCE',
     default: 'auto',
-    choices: ['auto', 'bpf'],
+    pattern: /^(auto|bpf|procfs|replay:[^\0]+)$/,
+    allowed: 'auto, bpf, procfs, replay:FILE',
+  }),
+  record: textSetting<string | undefined>({
+    help: 'a new file that raw records are written to, for --source replay:FILE',
+    env: 'NETSTATD_RECORD',
+    default: undefined,
+    allowed: 'a path',
   }),
   verbose: switchSetting({
     help: 'show every log line of the services',
@@ -65,3 +71,8 @@ export const upSettings = {
 };
 
 export type UpSettings = SettingsOf<typeof upSettings>;
+
+/** The recording that is to be played, if that is the source. */
+export function replayedFile(source: string): string | undefined {
+  return /^replay:(.*)$/s.exec(source)?.[1];
+}
