@@ -7,6 +7,8 @@ import { recordedMachine, thisMachine } from './machine.ts';
 import { snapshotRows } from './snapshot-rows.ts';
 
 /** Shorter than anything that is waited for; a tick without work costs a microsecond. */
+/** A collector says something at least every 2 s: after so long without, a wrong one has gone. */
+const FOREIGN_MEMORY_MS = 5_000;
 const TICK_MS = 20;
 const HOST_REFRESH_MS = 10_000;
 /** A recording is played when somebody asks, and not before; asking again changes nothing. */
@@ -40,6 +42,8 @@ export class EnricherService {
   #startedAt: number;
   #playedMs = 0;
   readonly #board: StatusBoard;
+  /** Batches of the wrong kind of source at the last look, and when one was last seen to come. */
+  readonly #foreign = { batches: 0, atMs: -Infinity };
   readonly #status: StatusPublisher;
   readonly #closers: (() => void)[];
 
@@ -153,7 +157,12 @@ export class EnricherService {
     const strangers = replay
       ? 'records of this machine come in; start the enricher without --replay'
       : 'records of a recording come in; start the enricher with --replay';
-    ready.set('source', counters.foreignBatches === 0, strangers);
+    const foreign = this.#foreign;
+    if (counters.foreignBatches !== foreign.batches) {
+      foreign.batches = counters.foreignBatches;
+      foreign.atMs = performance.now();
+    }
+    ready.set('source', performance.now() - foreign.atMs > FOREIGN_MEMORY_MS, strangers);
     if (replay) return;
     if (collector?.status.capture) host.captures(collector.status.capture);
     this.#tellHost();
