@@ -20,13 +20,38 @@ const forStart = [
   { why: 'ends what was started', programs: ['setpriv'], debian: ['util-linux'] },
 ];
 
+const bpftool = {
+  why: 'shows kernel programs',
+  programs: ['bpftool'],
+  debian: ['bpftool'],
+};
+
 const forTest = [
-  { why: 'shows loaded kernel programs', programs: ['bpftool'], debian: ['bpftool'] },
   { why: 'makes network namespaces', programs: ['ip'], debian: ['iproute2'] },
   { why: 'drops and refuses packets', programs: ['nft'], debian: ['nftables'] },
   { why: 'reads the JSON log as users do', programs: ['jq'], debian: ['jq'] },
   { why: 'opens the page', programs: ['chromium'], debian: ['chromium'] },
 ];
 
-/** @param {'start' | 'test'} goal */
-export const packagesFor = (goal) => (goal === 'test' ? [...forStart, ...forTest] : forStart);
+/** Machines in software emulation, with kernels other than the one that runs. */
+const forKernels = [
+  {
+    why: 'runs other kernels',
+    programs: ['qemu-system-x86_64'],
+    debian: ['qemu-system-x86'],
+  },
+  {
+    why: 'runs other kernels on another processor',
+    programs: ['qemu-system-aarch64'],
+    debian: ['qemu-system-arm'],
+  },
+];
+
+const goals = {
+  start: forStart,
+  kernels: [...forStart, bpftool, ...forKernels],
+  test: [...forStart, bpftool, ...forTest, ...forKernels],
+};
+
+/** @param {'start' | 'kernels' | 'test'} goal */
+export const packagesFor = (goal) => goals[goal];

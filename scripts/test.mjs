@@ -1,6 +1,7 @@
 /**
  * `npm test`: installs what is missing, then lint, types, build, and every test: those of the parts
- * two at a time, those that load kernel programs one after the other. Its last line is the sum.
+ * two at a time, those that load kernel programs one after the other, those on emulated kernels at
+ * last. Its last line is the sum.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -13,6 +14,7 @@ const kernelProjects = ['libs/capture', 'libs/testkit', 'apps/collector'];
 /** A run that takes longer hangs; it is ended, and counted as a failure. */
 const LIMIT_MS = 20 * 60_000;
 const e2eConfig = 'apps/cli/jest.e2e.config.js';
+const kernelsConfig = 'libs/capture/kernels/jest.config.js';
 /** How a test says that this machine lacks what it needs; any other skip fails in CI. */
 const excused = /\(not on this machine: [^)]+\)/;
 
@@ -87,6 +89,7 @@ await jest('tests of the parts', [], ['--maxWorkers=2', '--projects', ...parts])
 const kernel = projects.filter((project) => kernelProjects.includes(project));
 await jest('tests with the kernel', asRoot, ['--runInBand', '--projects', ...kernel]);
 await jest('tests of the whole', asRoot, ['--runInBand', '--config', e2eConfig]);
+await jest('tests on other kernels', [], ['--runInBand', '--config', kernelsConfig]);
 
 for (const each of troubles) console.log(`failed: ${each}`);
 console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
