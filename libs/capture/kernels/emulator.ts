@@ -1,11 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Built } from './build.ts';
 import { fetchBusybox } from './debian.ts';
 import type { Kernel } from './debian.ts';
-import { here } from './places.ts';
+import { cache, here } from './places.ts';
 import type { Architecture } from './places.ts';
 
 interface Emulated {
@@ -54,7 +53,8 @@ function makeInitramfs(directory: string, architecture: Architecture, built: Bui
  * @throws Error with the console's end when it does not come so far
  */
 export function boot(kernel: Kernel, architecture: Architecture, built: Built): string {
-  const directory = mkdtempSync(join(tmpdir(), 'netstatd-kernel-'));
+  mkdirSync(cache, { recursive: true });
+  const directory = mkdtempSync(join(cache, 'run-'));
   try {
     const initramfs = makeInitramfs(directory, architecture, built);
     const { program, machine, bootOptions } = emulated[architecture];
