@@ -25,7 +25,6 @@ export interface Connection {
   rttMicros: number | undefined;
   durationMicros: number | undefined;
   reason: string;
-  search: string;
   closedAt: number | undefined;
 }
 
@@ -260,7 +259,6 @@ function newEntry(key: string, event: ConnectionEvent, now: number): Entry {
     rttMicros: undefined,
     durationMicros: undefined,
     reason: '',
-    search: '',
     closedAt: undefined,
     established: false,
     generation: 0,
@@ -284,9 +282,6 @@ function merge(entry: Entry, event: ConnectionEvent): void {
   entry.rttMicros = event.rttMicros ?? entry.rttMicros;
   entry.durationMicros = event.durationMicros ?? entry.durationMicros;
   entry.reason = event.closeReason === undefined ? entry.reason : cellText(event.closeReason);
-  const { protocol, state, local, remote, pid, container, node, reason } = entry;
-  const shown = [entry.program, pid, protocol, state, local, remote, container, node, reason];
-  entry.search = shown.join(' ').toLowerCase();
 }
 
 function endpoint(ip: string | undefined, port: number | undefined): string {

@@ -12,7 +12,6 @@ export interface Group {
   readonly node: string;
   readonly pid: number | undefined;
   readonly container: string;
-  readonly search: string;
   readonly rate: Pick<Rate, 'at' | 'count'>;
   open: number;
   failed: number;
@@ -27,9 +26,8 @@ function newGroup(key: string, by: Grouping, first: Connection, now: number): Gr
   // What is common to all of them, and nothing else.
   const { node, pid, container } =
     by === 'process' ? first : { node: '', pid: undefined, container: '' };
-  const search = [name, node, pid, container].join(' ').toLowerCase();
   const counts = { open: 0, failed: 0, sent: 0, received: 0, emptyAt: now };
-  return { key, name, node, pid, container, search, rate: new Rate(), ...counts };
+  return { key, name, node, pid, container, rate: new Rate(), ...counts };
 }
 
 /** Groups kept; beyond it, one that has no open connection goes, or new ones are not made. */

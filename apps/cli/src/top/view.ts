@@ -73,9 +73,12 @@ export function heldRows(rows: Iterable<Row>, now: number): Row[] {
 /** The rows to show, filtered and sorted; a row without a value for the sort comes last. */
 export function rowsOf(all: Iterable<Row>, choice: Choice, now: number): Row[] {
   const { by, search, sort, reverse } = choice;
+  const columns = columnsOf(by);
   const wanted = search.toLowerCase();
-  const rows = [...all].filter((row) => wanted === '' || row.search.includes(wanted));
-  const column = columnsOf(by).find(({ id }) => id === sort) ?? columnsOf(by)[0];
+  const has = (row: Row) =>
+    columns.some(({ text }) => text(row, now).toLowerCase().includes(wanted));
+  const rows = wanted === '' ? [...all] : [...all].filter(has);
+  const column = columns.find(({ id }) => id === sort) ?? columns[0];
   const keyed = rows.map((row) => ({ row, value: column?.value(row, now) ?? '' }));
   // Equal values keep a fixed order, so that rows do not dance.
   keyed.sort((a, b) => compare(a.value, b.value) || compare(a.row.key, b.row.key));
