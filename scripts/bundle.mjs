@@ -19,6 +19,9 @@ await build({
   target: 'node20',
   format: 'cjs',
   sourcemap: true,
+  // The source is kept in memory by every service: a third of it is space. Names stay, for stack traces.
+  minifyWhitespace: true,
+  minifySyntax: true,
   define: { NETSTATD_VERSION: JSON.stringify(version) },
   logLevel: 'warning',
 });

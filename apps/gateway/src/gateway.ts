@@ -1,9 +1,8 @@
 import type { Bus } from '@netstatd/bus';
-import { asyncApiDocument } from '@netstatd/events';
 import type { HealthHandlers, Log } from '@netstatd/service';
 import { Listener } from './listener.ts';
 import { createApp } from './rest/app.ts';
-import { openApiDocument } from './rest/openapi.ts';
+import { Documents } from './rest/documents.ts';
 import type { ServiceName } from './rest/service-names.ts';
 import { Conntrack, type ConntrackCounters } from './stream/conntrack.ts';
 import { FrameClock } from './stream/outbox.ts';
@@ -45,10 +44,12 @@ export class Gateway {
   readonly #turns = new Turns(snapshotsAtATime, turnTimeoutMs);
   readonly #listTurns = new Turns(snapshotsAtATime, turnTimeoutMs);
   readonly #listeners: Listener[] = [];
+  readonly #documents: Documents;
 
   private constructor(options: GatewayOptions) {
     this.#options = options;
     this.nodes = new Nodes(options);
+    this.#documents = new Documents(options.version);
   }
 
   /** @throws StartError when a port cannot be had */
@@ -78,7 +79,7 @@ export class Gateway {
   }
 
   async #listen(port: number, view: View): Promise<void> {
-    const { maxClients, version, serviceNames, health, uiFolder, log } = this.#options;
+    const { maxClients, serviceNames, health, uiFolder, log } = this.#options;
     const app = createApp({
       view,
       turns: this.#listTurns,
@@ -86,10 +87,7 @@ export class Gateway {
       health,
       uiFolder,
       log,
-      documents: {
-        '/openapi.json': JSON.stringify(openApiDocument(version)),
-        '/asyncapi.json': JSON.stringify(asyncApiDocument({ version })),
-      },
+      documents: this.#documents,
     });
     const conntrack = new Conntrack({
       view,

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Turns } from '../stream/turns.ts';
 import type { View } from '../view.ts';
 import { listAddresses } from './addresses.ts';
+import type { Documents } from './documents.ts';
 import { listEvents, reasonOf } from './event-lists.ts';
 import { badParameter, ProblemError, unanswered } from './problems.ts';
 import { pageOf, parseListQuery, singleParameters } from './query.ts';
@@ -16,8 +17,7 @@ export interface RestOptions {
   readonly turns: Turns;
   readonly serviceNames: readonly ServiceName[];
   readonly health: HealthHandlers;
-  /** JSON texts, made once. */
-  readonly documents: Readonly<Record<'/openapi.json' | '/asyncapi.json', string>>;
+  readonly documents: Documents;
 }
 
 /** One question, its parameters read from its URL. */
@@ -110,7 +110,7 @@ export function restHandlers(options: RestOptions): ReadonlyMap<string, Handler>
     ({ parameters, response }) =>
       listEvents(options, type, parseListQuery(parameters), response);
   const document =
-    (path: keyof RestOptions['documents']): Handler =>
+    (path: keyof Documents): Handler =>
     ({ parameters, response }) => {
       singleParameters(parameters, []);
       response.setHeader('content-type', 'application/json');
