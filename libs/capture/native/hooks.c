@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -237,6 +240,10 @@ bool capture_open(struct capture *capture, const struct capture_options *options
 				return capture_fail(capture, FAILURE_LOAD, "%s", capture->hooks[i].reason);
 		return capture_fail(capture, FAILURE_LOAD, "%s has no program " REQUIRED_HOOK, options->object_path);
 	}
+#ifdef __GLIBC__
+	/* Loading has read the kernel's whole type information; what it took is given back. */
+	malloc_trim(0);
+#endif
 	return true;
 }
 
