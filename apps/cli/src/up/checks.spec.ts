@@ -28,8 +28,8 @@ test.each<[string, Partial<Machine>, Partial<UpSettings>, (string | RegExp)[]]>(
   ['CAP_SYS_ADMIN in place of CAP_BPF', { capabilities: without(38n, 39n) }, bpf, []],
   ['CAP_BPF in place of CAP_SYS_ADMIN', { capabilities: without(21n) }, bpf, []],
   ['no CAP_NET_ADMIN', { capabilities: without(12n) }, bpf, [/^no rights/]],
-  ['an old kernel', { kernel: '5.7.19' }, bpf, ['Linux 5.7.19 is too old: boot 5.8 or later']],
-  ['the oldest kernel', { kernel: '5.8.0' }, bpf, []],
+  ['an old kernel', { kernel: '5.11.22' }, bpf, ['Linux 5.11.22 is too old: boot 5.12 or later']],
+  ['the oldest kernel', { kernel: '5.12.0' }, bpf, []],
   [
     'no BTF',
     { exists: (path) => !path.startsWith('/sys') },

@@ -22,7 +22,7 @@ export interface Machine {
 const CAP = { netAdmin: 12n, sysPtrace: 19n, sysAdmin: 21n, perfmon: 38n, bpf: 39n };
 
 /** tp_btf programs, the ring buffer and task_file iterators are all there since this version. */
-const OLDEST_KERNEL = [5, 8] as const;
+const OLDEST_KERNEL = [5, 12] as const;
 
 /** The files of a build, below dist/, and those that only the source bpf needs. */
 const BUILT = ['collector/main.js', 'enricher/main.js', 'gateway/main.js'];
