@@ -10,6 +10,8 @@ import { snapshotRows } from './snapshot-rows.ts';
 /** A collector says something at least every 2 s: after so long without, a wrong one has gone. */
 const FOREIGN_MEMORY_MS = 5_000;
 const TICK_MS = 20;
+/** Raw batches up to here have waited for company already: their events leave at once. */
+const SMALL_BATCH_BYTES = 64 << 10;
 const HOST_REFRESH_MS = 10_000;
 /** A recording is played when somebody asks, and not before; asking again changes nothing. */
 const REPLAY_ASK_MS = 250;
@@ -75,7 +77,7 @@ export class EnricherService {
     });
     const subscription = bus.subscribe(raw, (payload) => {
       if (replay) this.#play(payload);
-      else this.enricher.read(payload, performance.now());
+      else this.#follow(payload);
     });
     const ticking = replay
       ? setInterval(() => ask('replay'), REPLAY_ASK_MS)
@@ -130,6 +132,11 @@ export class EnricherService {
     this.enricher.read(payload, this.#playedMs);
     this.#tick(this.#playedMs);
     this.#tellHost();
+  }
+
+  #follow(payload: Uint8Array): void {
+    this.enricher.read(payload, performance.now());
+    if (payload.length <= SMALL_BATCH_BYTES) this.#publisher?.flush();
   }
 
   #tick(nowMs: number): void {
