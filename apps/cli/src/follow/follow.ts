@@ -33,6 +33,7 @@ export async function followEvents(
       onLagged: ({ dropped, place }) => note(lagText(dropped, place)),
       onOpen: () => {
         if (away) note('connected again; what happened in between is missing');
+        else note(`following ${printable(options.url)}`);
         away = false;
       },
       onClose: (reason, retryInMs) => {
