@@ -1,3 +1,4 @@
+import { StatusPublisher } from '@netstatd/stream';
 import { describeOn, waitFor } from '@netstatd/testkit';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -89,6 +90,19 @@ describeOn(['chromium', 'nats'], 'the page', () => {
     );
     expect(await page.locator('img, .line script').count()).toBe(0);
     await show('hostile');
+    expect(complaints).toEqual([]);
+  });
+
+  it('says by what a node is seen, when that does not show all', async () => {
+    const capture = { source: 'procfs', missed: 'connects that fail' };
+    const read = () => ({ ready: true, counters: {}, capture });
+    const service = { service: 'collector', version: '1' };
+    const collector = new StatusPublisher({ bus: node.bus, node: 'alpha', ...service, read });
+    await open();
+    await page.getByText('alpha is read from /proc: not all is shown').click();
+    await page.getByText('Not shown: connects that fail.').waitFor();
+    await show('procfs');
+    collector.close();
     expect(complaints).toEqual([]);
   });
 

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import type { Follower, Link } from './follow.ts';
 import { countText } from './format.ts';
-import { complaint, status, statusError, type NodeStatus } from './status.ts';
+import { complaint, reservations, status, statusError, type NodeStatus } from './status.ts';
 
 /** One sentence on where the page stands; also the reason of an empty table. */
 export function linkText(link: Link, now: number): string {
@@ -42,6 +42,12 @@ export function Banner({ follower, now }: Props): JSX.Element {
         {trouble !== undefined && ` — ${trouble}`}
         {[...follower.nodesDown.value].map(([node, reason]) => ` — ${node} is silent: ${reason}`)}
       </span>
+      {reservations(status.value).map(({ what, missed }) => (
+        <details key={what}>
+          <summary>{what}: not all is shown</summary>
+          Not shown: {missed}.
+        </details>
+      ))}
       {link.state === 'offline' && (
         <button type="button" onClick={() => follower.connect()}>
           Try now

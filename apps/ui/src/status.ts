@@ -17,6 +17,8 @@ export interface NodeStatus {
     readonly service: string;
     readonly ready: boolean;
     readonly reason?: string;
+    /** Of the collector: what each kind of event comes from, the `source` of all, and what that has `missed`. */
+    readonly capture?: Readonly<Record<string, string>>;
   }[];
 }
 
@@ -54,4 +56,23 @@ export function complaint(known: Status | undefined): string | undefined {
     }
   }
   return known.nodes.length === 0 ? 'no node has been heard' : undefined;
+}
+
+const sources: Record<string, string> = { procfs: 'read from /proc', replay: 'a recording' };
+
+/** What stands between a node's connections and the page's, other than losses. */
+export interface Reservation {
+  readonly what: string;
+  /** What is not shown for it. */
+  readonly missed: string;
+}
+
+/** The nodes that are seen by other means than the kernel's own records. */
+export function reservations(known: Status | undefined): Reservation[] {
+  return (known?.nodes ?? []).flatMap(({ nodeName, services }) => {
+    const capture = services.find(({ service }) => service === 'collector')?.capture;
+    const { source = 'bpf', missed = 'not said' } = capture ?? {};
+    if (source === 'bpf') return [];
+    return { what: `${nodeName} is ${sources[source] ?? source}`, missed };
+  });
 }
