@@ -51,7 +51,8 @@ export function markReplayed(batch: Uint8Array, epoch: bigint): void {
  * pass where a recording ends.
  */
 export function silenceAfter(head: Uint8Array, passedNs: bigint): Uint8Array {
-  const batch = head.slice(0, BATCH_HEAD_BYTES);
+  // Not slice: that of a Buffer would be the very bytes of the head.
+  const batch = Uint8Array.from(head.subarray(0, BATCH_HEAD_BYTES));
   const view = new DataView(batch.buffer);
   const add = (at: number, more: bigint) =>
     view.setBigUint64(at, BigInt.asUintN(64, view.getBigUint64(at, true) + more), true);

@@ -258,7 +258,7 @@ describe('recorded batches', () => {
   it('are followed by silence', () => {
     const batch = recorded();
     markReplayed(batch, 10n);
-    const reader = read(silenceAfter(batch, 1000n));
+    const reader = read(silenceAfter(Buffer.from(batch), 1000n));
     expect(reader.error).toBeUndefined();
     expect([reader.epoch, reader.seq, reader.records, reader.recordsBefore]).toEqual([10, 2, 0, 1]);
     expect([reader.readNs, reader.replayed]).toEqual([1077, true]);
