@@ -1,7 +1,7 @@
 /**
- * A WebSocket client in a process of its own, so that it takes a processor as a real one would: asks for
- * batches and counts without making objects. Arguments: address, what to count, and words: "stamps" to note
- * arrivals, "single" for one event a frame.
+ * A WebSocket client in a process of its own, so that it takes a processor as a real one would: asks for batches
+ * and counts without making objects. Arguments: address; what to count and, each after a bar, what besides; and
+ * words: "stamps" to note arrivals, "single" for one event a frame.
  */
 import WebSocket from 'ws';
 
@@ -10,17 +10,20 @@ export interface Counted {
   bytes: number;
   /** Events that the gateway says it did not send. */
   dropped: number;
+  /** What was to be counted besides. */
+  also: number[];
   /** On request: cookie and arrival, milliseconds since 1970, of each outbound ESTABLISHED. */
   stamps?: [number, number][];
 }
 
-const [, , url = '', needle = '', mode = ''] = process.argv;
+const [, , url = '', wanted = '', mode = ''] = process.argv;
+const [needle = '', ...others] = wanted.split('|');
 interface Told {
   type: string;
   dropped?: number;
 }
 
-const counted: Counted = { events: 0, bytes: 0, dropped: 0 };
+const counted: Counted = { events: 0, bytes: 0, dropped: 0, also: others.map(() => 0) };
 const stamps: [number, number][] = [];
 let told = -1;
 
@@ -42,6 +45,8 @@ socket.on('message', (data: Buffer) => {
   const arrival = performance.timeOrigin + performance.now();
   counted.bytes += data.length;
   counted.events += count(data, needle);
+  for (const [i, other] of others.entries())
+    counted.also[i] = (counted.also[i] ?? 0) + count(data, other);
   if (data.includes('"stream.lagged"')) {
     for (const { type, dropped } of [JSON.parse(data.toString()) as Told | Told[]].flat())
       if (type === 'stream.lagged') counted.dropped += dropped ?? 0;

@@ -4,8 +4,8 @@ import { spread } from './figure.ts';
 
 /** Others may use so much of the machine during a round; more, and the round is done again. */
 const MOST_OTHERS = 0.1;
-/** How long a round waits for others to be done before it begins. */
-const PATIENCE_MS = 15_000;
+/** How long the rounds of a benchmark wait in all for others to be done. */
+const PATIENCE_MS = 45_000;
 /** The limit's rounds may differ by so much of their median before they are no measure of anything. */
 const MOST_SPREAD = 0.6;
 
@@ -27,9 +27,11 @@ export class Rounds {
   readonly options: RoundsOptions;
   /** The largest part of the machine that others used during a round that was kept. */
   others = 0;
+  #patienceMs: number;
 
   constructor(options: RoundsOptions) {
     this.options = options;
+    this.#patienceMs = options.disturbed ? 0 : PATIENCE_MS;
   }
 
   get quick(): boolean {
@@ -103,11 +105,11 @@ export class Rounds {
   }
 
   async #calm(): Promise<void> {
-    const deadline = performance.now() + (this.options.disturbed ? 0 : PATIENCE_MS);
-    for (;;) {
+    while (this.#patienceMs > 0) {
       const before = lookAtCpu();
-      await sleep(this.options.disturbed ? 10 : 250);
-      if (disturbance(before) < MOST_OTHERS / 2 || performance.now() > deadline) return;
+      await sleep(250);
+      if (disturbance(before) < MOST_OTHERS / 2) return;
+      this.#patienceMs -= 250;
     }
   }
 }

@@ -5,7 +5,7 @@ import { places } from './places.ts';
 
 /** The counting client as a child process. */
 export class Client {
-  counted: Counted = { events: 0, bytes: 0, dropped: 0 };
+  counted: Counted = { events: 0, bytes: 0, dropped: 0, also: [] };
   readonly #child: ChildProcess;
   readonly #opened: Promise<void>;
   #onCount: () => void = () => undefined;
