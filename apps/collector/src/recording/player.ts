@@ -120,7 +120,7 @@ export class Player {
 function readerOf(payload: Uint8Array): unknown {
   try {
     const request = unpack(payload) as { reader?: unknown } | null;
-    return request?.reader;
+    return request?.reader ?? undefined;
   } catch {
     return undefined;
   }
