@@ -119,7 +119,9 @@ function Line({ row, now, index, offset, showNode }: LineProps): JSX.Element {
         {row.process === '' && row.pid === undefined ? (
           <i>owner unknown</i>
         ) : (
-          <bdi>{row.process}</bdi>
+          <span>
+            <bdi>{row.process}</bdi>
+          </span>
         )}
         {row.pid !== undefined && <b>{row.pid}</b>}
       </span>

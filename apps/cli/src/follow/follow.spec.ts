@@ -102,7 +102,9 @@ test('watch prints lines on stdout, all else on stderr, and ends orderly', async
   expect(seen.stdout).toMatch(
     /^TIME +COMM +PID +SADDR +-> DADDR:PORT *\n\d\d:\d\d:00\.123 cu\\x1brl +42 +10\.0\.0\.1 +-> 10\.0\.0\.2:80 *\n$/,
   );
-  expect(seen.stderr).toBe('netstatd: 5 events lost at the client\n');
+  expect(seen.stderr).toBe(
+    `netstatd: following ${server.url}\nnetstatd: 5 events lost at the client\n`,
+  );
   child.kill('SIGINT');
   expect(await ended).toEqual([0, null]);
 });

@@ -31,7 +31,7 @@ const status: Status = {
 test('the table names nodes, services, losses and what has counted', () => {
   const now = Date.parse('2025-02-01T13:00:00Z');
   expect(statusTable(status, now)).toMatchInlineSnapshot(`
-   "n1 is up
+   "n1 is up, but not ready: enricher, gateway
      events 98,765
      lost   kernel 12, bus 0
 

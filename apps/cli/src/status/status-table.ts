@@ -21,6 +21,9 @@ function nodeText(node: NodeStatus, now: number): string {
       service.ready ? '' : printable(service.reason ?? ''),
     ]),
   );
+  const unready = node.services.filter(({ ready, silent }) => silent || !ready);
+  const but = unready.map(({ service }) => printable(service)).join(', ');
+  const state = unready.length === 0 ? '' : `, but not ready: ${but}`;
   const lost = Object.entries(node.lost).map(([place, n]) => `${printable(place)} ${grouped(n)}`);
   const counters = node.services.flatMap(({ service, counters }) =>
     Object.entries(counters)
@@ -29,7 +32,7 @@ function nodeText(node: NodeStatus, now: number): string {
       .map(([name, value]) => [printable(service), printable(name), grouped(value)]),
   );
   return [
-    `${printable(node.nodeName)} is ${printable(node.state)}${why}`,
+    `${printable(node.nodeName)} is ${printable(node.state)}${why}${state}`,
     `  events ${node.seen === undefined ? 'unknown' : grouped(node.seen)}`,
     `  lost   ${lost.join(', ') || 'none'}`,
     '',

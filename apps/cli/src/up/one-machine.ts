@@ -26,6 +26,8 @@ export class OneMachine {
   readonly #services: ServiceProcess[];
   readonly #startedAt = performance.now();
   readonly #said = new Set<string>();
+  /** What was last said to be missing, by service. */
+  readonly #missing = new Map<string, string>();
   #bus: NatsServer | undefined;
   #end: (code: number) => void = () => undefined;
   #stopping = false;
@@ -180,7 +182,10 @@ export class OneMachine {
   #sayWhatIsMissing(): void {
     for (const { name, ready, reasons } of this.complete ? [] : this.#services) {
       const why = Object.entries(reasons).map(([part, reason]) => `${part}: ${reason}`);
-      if (!ready) this.#say(name, `not ready yet: ${why.join('; ')}`);
+      const text = ready ? '' : `not ready yet: ${why.join('; ')}`;
+      // Once, until something else is missing.
+      if (text !== '' && this.#missing.get(name) !== text) this.#say(name, text);
+      this.#missing.set(name, text);
     }
   }
 

@@ -1,4 +1,4 @@
-import { parseFilter, shorten, type Filter } from '@netstatd/events';
+import { filterParameters, parseFilter, shorten, type Filter } from '@netstatd/events';
 import { z } from 'zod';
 import { badParameter, ProblemError } from './problems.ts';
 
@@ -18,6 +18,11 @@ export interface ListQuery {
   readonly limit: number;
   readonly cursor: Cursor;
 }
+
+/** The filters of the WebSocket, but for what only a stream has. */
+const listFilters: ReadonlySet<string> = new Set(
+  filterParameters.map(({ name }) => name).filter((name) => name !== 'snapshot'),
+);
 
 const cursorAllowed = 'the "next" of an earlier answer';
 
@@ -50,14 +55,16 @@ export function parseListQuery(
   parameters: URLSearchParams,
   filters: ReadonlySet<string> | 'all' = 'all',
 ): ListQuery {
+  const known = filters === 'all' ? listFilters : filters;
   const pairs: [string, string][] = [];
   let limit = defaultLimit;
   let cursor: Cursor = {};
   const seen = new Set<string>();
   for (const [name, value] of parameters) {
     if (name !== 'limit' && name !== 'cursor') {
-      if (name === 'snapshot' || (filters !== 'all' && !filters.has(name))) {
-        throw badParameter(shorten(name), shorten(value), 'the parameters of this list');
+      if (!known.has(name)) {
+        const allowed = `the parameters ${[...known].join(', ')}, limit, cursor`;
+        throw badParameter(shorten(name), shorten(value), allowed);
       }
       pairs.push([name, value]);
       continue;
