@@ -69,6 +69,10 @@ export default tseslint.config(
               'type:app',
               libs.map((room) => `room:${room}`),
             ),
+            constraint(
+              'type:bench',
+              [...libs, 'testkit'].map((room) => `room:${room}`),
+            ),
             ...Object.entries(rooms).map(([room, below]) =>
               constraint(
                 `room:${room}`,
