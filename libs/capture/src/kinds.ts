@@ -20,10 +20,7 @@ export function captureKinds(hooks: Readonly<Record<string, Hook>>): Record<stri
       const wanted = names.map((name) => hooks[name]);
       const attached = wanted.filter((hook) => hook?.state === 'attached');
       const sections = attached.map((hook) => hook?.section);
-      return [
-        kind,
-        sections.length > 0 ? sections.join(' ') : (wanted[0]?.state ?? 'unsupported'),
-      ];
+      return [kind, sections.length > 0 ? sections.join(' ') : (wanted[0]?.state ?? 'unsupported')];
     }),
   );
 }
