@@ -123,8 +123,8 @@ describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
     expect(connects.length).toBeGreaterThan(0);
     expect(grew('lost:kernel:CONNECTING')).toBeGreaterThan(0);
     expect(counted).toBeGreaterThanOrEqual(made);
-    // Nothing is counted twice; connects in namespaces that came and went meanwhile are in no sum.
-    expect(counted - made).toBeLessThanOrEqual(noise + made / 100);
+    // Nothing is counted twice: what is over was connected elsewhere on this machine meanwhile.
+    expect(counted - made).toBeLessThanOrEqual(noise);
     expect(toldLost(watcher, from, 'kernel')).toBe(grew('lost:kernel'));
     expect(toldLost(watcher, from, 'bus')).toBe(0);
     expect(toldLost(watcher, from, 'client')).toBe(0);
