@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { upProgram } from './places.ts';
+import { PublishedShapes } from './published.ts';
 import { Recorder, type Query, type RecorderOptions } from './recorder.ts';
 import { waitFor } from './wait.ts';
 
@@ -61,6 +62,7 @@ export class Up {
   /** Resolves with the exit code, or the name of the signal, once the process has ended. */
   readonly ended: Promise<number | string>;
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  #shapes: PublishedShapes | undefined;
   readonly #recorders: Recorder[] = [];
   readonly #keepsStateDir: boolean;
   #exit: number | string | undefined;
@@ -154,8 +156,18 @@ export class Up {
     return recorder;
   }
 
-  /** Asks the gateway; the answer's body is JSON. */
+  /** Asks the gateway; the answer's body is JSON, and of the shape that the gateway publishes. */
   async get(path: string): Promise<unknown> {
+    const body = await this.#json(path);
+    const { pathname } = this.url(path);
+    if (!pathname.startsWith('/api/')) return body;
+    this.#shapes ??= new PublishedShapes((await this.#json('/openapi.json')) as object);
+    const difference = this.#shapes.against(pathname, body);
+    if (difference !== undefined) throw new Error(`${path}: ${difference}`);
+    return body;
+  }
+
+  async #json(path: string): Promise<unknown> {
     const answer = await fetch(this.url(path));
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return answer.json();
