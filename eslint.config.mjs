@@ -8,13 +8,13 @@ const rooms = {
   events: [],
   records: [],
   procfs: [],
-  containers: ['procfs'],
+  containers: ['procfs', 'service'],
   capture: ['records'],
   service: [],
   bus: ['events'],
   stream: ['events', 'bus'],
   client: ['events', 'bus', 'stream'],
-  testkit: ['events', 'records', 'bus', 'stream', 'client', 'procfs'],
+  testkit: ['events', 'records', 'bus', 'stream', 'client', 'procfs', 'containers'],
 };
 
 const libs = Object.keys(rooms).filter((room) => room !== 'testkit');

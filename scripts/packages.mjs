@@ -31,6 +31,16 @@ const forTest = [
   { why: 'drops and refuses packets', programs: ['nft'], debian: ['nftables'] },
   { why: 'reads the JSON log as users do', programs: ['jq'], debian: ['jq'] },
   { why: 'opens the page', programs: ['chromium'], debian: ['chromium'] },
+  { why: 'runs containers', programs: ['containerd'], debian: ['containerd'] },
+  { why: 'runs containers', programs: ['runc'], debian: ['runc'] },
+  { why: 'is what containers run', file: '/bin/busybox', debian: ['busybox-static'] },
+  {
+    why: 'gives pods their network',
+    file: '/usr/lib/cni/bridge',
+    debian: ['containernetworking-plugins'],
+  },
+  { why: 'makes services of pods', programs: ['iptables'], debian: ['iptables'] },
+  { why: 'speaks the API of Docker', programs: ['podman'], debian: ['podman'] },
 ];
 
 /** Machines in software emulation, with kernels other than the one that runs. */

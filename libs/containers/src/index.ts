@@ -4,3 +4,9 @@ export {
   type ContainerRuntime,
   type PodQos,
 } from './cgroup-path.ts';
+export type {
+  RuntimeContainer,
+  RuntimeEvents,
+  RuntimeFollower,
+  RuntimeState,
+} from './runtime-container.ts';
