@@ -15,6 +15,9 @@ export class BoundedMap<K, V> {
     this.#evict = evict;
   }
 
+  get max(): number {
+    return this.#max;
+  }
   get size(): number {
     return this.#entries.size;
   }

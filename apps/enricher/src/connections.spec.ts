@@ -239,4 +239,20 @@ test('tables stay within their bounds, and what is pushed out is closed', () => 
   expect(harness.enricher.gauges()).toMatchObject({ connections: 2, connectionsEvicted: 1 });
   harness = new Harness({ limits: { held: 1 } });
   expect(storyOf(harness.send(tcp.inbound(1, 1), tcp.inbound(2, 2)))).toEqual(['ESTABLISHED']);
+  expect(harness.enricher.counters.heldOverflow).toBe(1);
+});
+
+test('each table tells how full it is, and what had to go', () => {
+  harness = new Harness({ limits: { closed: 2, held: 3 } });
+  harness.send(tcp.inbound(1, 10));
+  for (const cookie of [1, 2, 3]) {
+    harness.send(tcp.connecting(2, cookie, curl), tcp.closed(3, cookie));
+  }
+  expect(harness.enricher.tables()).toEqual(
+    expect.arrayContaining([
+      { table: 'sockets', entries: 1, limit: 500_000, evicted: 0 },
+      { table: 'closed', entries: 2, limit: 2, evicted: 1 },
+      { table: 'held', entries: 1, limit: 3, evicted: 0 },
+    ]),
+  );
 });

@@ -5,6 +5,7 @@ import { Held } from './held.ts';
 import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
 import { isCounted, SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
+import { useOf, type TableUse } from './table.ts';
 
 /** The kernel's TCP_SYN_SENT, TCP_SYN_RECV, TCP_CLOSE and TCP_NEW_SYN_RECV. */
 const SYN_SENT = 2;
@@ -49,6 +50,14 @@ export class Connections {
   }
   get held(): number {
     return this.#held.size;
+  }
+  tables(): TableUse[] {
+    const { size: entries, max: limit, overflow: evicted } = this.#held;
+    return [
+      useOf('sockets', this.#open),
+      useOf('closed', this.#closed),
+      { table: 'held', entries, limit, evicted },
+    ];
   }
   values(): IterableIterator<Connection> {
     return this.#open.values();
@@ -176,7 +185,10 @@ export class Connections {
         return;
       }
       const crowdedOut = this.#held.add(connection);
-      if (crowdedOut?.held) this.#letGo(crowdedOut);
+      if (crowdedOut?.held) {
+        this.#parts.counters.heldOverflow++;
+        this.#letGo(crowdedOut);
+      }
       return;
     }
     if (known.state !== 'SYN_SENT') {

@@ -5,6 +5,7 @@ import { Container } from './container.ts';
 import type { Limits } from './limits.ts';
 import type { ProcessSource } from './parts.ts';
 import type { Process } from './process.ts';
+import { useOf, type TableUse } from './table.ts';
 
 /** Cgroups whose container (or that they have none) is remembered. */
 const CGROUPS_MAX = 65_536;
@@ -38,6 +39,9 @@ export class Containers {
   }
   get evicted(): number {
     return this.#byUid.evicted;
+  }
+  tables(): TableUse[] {
+    return [useOf('containers', this.#byUid), useOf('cgroups', this.#byCgroup)];
   }
   values(): IterableIterator<Container> {
     return this.#byUid.values();

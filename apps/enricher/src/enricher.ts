@@ -22,6 +22,7 @@ import type { ProcessSource, RecordMoment } from './parts.ts';
 import { Processes } from './processes.ts';
 import { ReadClock } from './read-clock.ts';
 import { Resync, type Waits } from './resync.ts';
+import type { TableUse } from './table.ts';
 
 export interface EnricherOptions {
   /** Takes each finished row. */
@@ -154,6 +155,12 @@ export class Enricher {
       sizes[`${name}Evicted`] = table.evicted;
     }
     return sizes;
+  }
+
+  /** Every bounded table. */
+  tables(): TableUse[] {
+    const { connections, flows, processes, containers, listeners } = this;
+    return [connections, flows, processes, containers, listeners].flatMap((each) => each.tables());
   }
 
   #record(nowMs: number, clean: boolean): void {

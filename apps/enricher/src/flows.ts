@@ -4,6 +4,7 @@ import { Connection, Ending, readEnding } from './connection.ts';
 import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
 import { isCounted, SNAPSHOT_SLACK_NS, type Parts, type RecordMoment } from './parts.ts';
+import { useOf, type TableUse } from './table.ts';
 
 /** UDP flows: what one socket and one peer exchange. The kernel counts them and tells of their begin and end. */
 export class Flows {
@@ -22,6 +23,9 @@ export class Flows {
   }
   get evicted(): number {
     return this.#open.evicted;
+  }
+  tables(): TableUse[] {
+    return [useOf('flows', this.#open)];
   }
   values(): IterableIterator<Connection> {
     return this.#open.values();

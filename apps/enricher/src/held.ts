@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts';
  * ended otherwise stays in the queue, with `held` off, until its turn comes.
  */
 export class Held {
-  readonly #max: number;
+  readonly max: number;
   readonly #waitNs: number;
   #queue: Connection[] = [];
   #head = 0;
@@ -14,7 +14,7 @@ export class Held {
 
   constructor(waitMs: number, max: number) {
     this.#waitNs = waitMs * 1e6;
-    this.#max = max;
+    this.max = max;
   }
 
   get size(): number {
@@ -25,9 +25,10 @@ export class Held {
   add(connection: Connection): Connection | undefined {
     connection.held = true;
     this.#queue.push(connection);
-    if (this.size <= this.#max) return undefined;
-    this.overflow++;
-    return this.#shift();
+    if (this.size <= this.max) return undefined;
+    const first = this.#shift();
+    if (first?.held) this.overflow++;
+    return first;
   }
 
   /**

@@ -10,6 +10,7 @@ import type { Limits } from './limits.ts';
 import { Listener, placeOf } from './listener.ts';
 import type { Owners } from './owners.ts';
 import type { RecordMoment } from './parts.ts';
+import { useOf, type TableUse } from './table.ts';
 
 /**
  * Listening ports of every network namespace, by socket. Clients see one row per endpoint and process, however many
@@ -45,6 +46,9 @@ export class Listeners {
   }
   get evicted(): number {
     return this.#byCookie.evicted;
+  }
+  tables(): TableUse[] {
+    return [useOf('listeners', this.#byCookie)];
   }
   get(cookie: number): Listener | undefined {
     return this.#byCookie.get(cookie);

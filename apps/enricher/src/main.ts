@@ -1,5 +1,6 @@
 import { connectBus } from '@netstatd/bus';
 import { runService } from '@netstatd/service';
+import { registerMetrics } from './metrics.ts';
 import { EnricherService } from './service.ts';
 import { enricherSettings } from './settings.ts';
 
@@ -14,12 +15,7 @@ void runService({
     const service = new EnricherService({
       ...{ bus, node: nodeName, acceptWaitMs, procRoot, replay, version, log, ready },
     });
-    metrics.gaugeOf(
-      'netstatd_enricher',
-      'counters of the enricher, and the sizes of its tables, by name',
-      () => Object.entries(service.counters()).map(([name, value]) => [{ name }, value]),
-      ['name'],
-    );
+    registerMetrics(metrics, service);
     return {
       stop: async () => {
         service.close();

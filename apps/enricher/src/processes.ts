@@ -3,6 +3,7 @@ import { BoundedMap } from './bounded-map.ts';
 import type { Limits } from './limits.ts';
 import type { ProcessSource } from './parts.ts';
 import { Process } from './process.ts';
+import { useOf, type TableUse } from './table.ts';
 
 /**
  * Every process of the node by pid, as the kernel tells of forks, execs and exits. Those that ended are remembered
@@ -29,6 +30,9 @@ export class Processes {
   }
   get evicted(): number {
     return this.#living.evicted;
+  }
+  tables(): TableUse[] {
+    return [useOf('processes', this.#living), useOf('exited', this.#exited)];
   }
   living(): IterableIterator<Process> {
     return this.#living.values();
