@@ -1,0 +1,38 @@
+/**
+ * Makes src/generated/… from every file below proto/, with protoc and ts-proto. What it makes is checked in, so that
+ * only who changes a .proto needs protoc (Debian: protobuf-compiler). Run: node libs/containers/generate.mjs
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+
+const proto = join(import.meta.dirname, 'proto');
+const out = join(import.meta.dirname, 'src', 'generated');
+const plugin = join(import.meta.dirname, '../../node_modules/.bin/protoc-gen-ts_proto');
+const options = [
+  'outputServices=grpc-js',
+  'outputJsonMethods=false',
+  'outputTypeAnnotations=false',
+  'exportCommonSymbols=false',
+  'importSuffix=.ts',
+  // Times are nanoseconds since 1970.
+  'forceLong=bigint',
+  'useDate=false',
+  'removeEnumPrefix=false',
+  'unrecognizedEnum=false',
+];
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+const files = readdirSync(proto, { recursive: true }).filter((name) => name.endsWith('.proto'));
+execFileSync(
+  'protoc',
+  [
+    `--plugin=protoc-gen-ts_proto=${plugin}`,
+    `--ts_proto_out=${out}`,
+    `--ts_proto_opt=${options.join(',')}`,
+    `--proto_path=${proto}`,
+    ...files.sort(),
+  ],
+  { stdio: 'inherit' },
+);
