@@ -40,6 +40,11 @@ const forTest = [
     debian: ['containernetworking-plugins'],
   },
   { why: 'makes services of pods', programs: ['iptables'], debian: ['iptables'] },
+  {
+    why: 'makes the stubs of containerd and CRI',
+    programs: ['protoc'],
+    debian: ['protobuf-compiler'],
+  },
   { why: 'speaks the API of Docker', programs: ['podman'], debian: ['podman'] },
 ];
 

@@ -4,10 +4,10 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 const proto = join(import.meta.dirname, 'proto');
-const out = join(import.meta.dirname, 'src', 'generated');
+const out = resolve(process.argv[2] ?? join(import.meta.dirname, 'src', 'generated'));
 const plugin = join(import.meta.dirname, '../../node_modules/.bin/protoc-gen-ts_proto');
 const options = [
   'outputServices=grpc-js',
@@ -22,10 +22,14 @@ const options = [
   'unrecognizedEnum=false',
 ];
 
+if (spawnSync('protoc', ['--version']).error) {
+  console.error('protoc is missing: install protobuf-compiler');
+  process.exit(1);
+}
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 const files = readdirSync(proto, { recursive: true }).filter((name) => name.endsWith('.proto'));
-execFileSync(
+const { status } = spawnSync(
   'protoc',
   [
     `--plugin=protoc-gen-ts_proto=${plugin}`,
@@ -36,3 +40,4 @@ execFileSync(
   ],
   { stdio: 'inherit' },
 );
+process.exitCode = status ?? 1;
