@@ -1,8 +1,9 @@
 /**
  * Makes src/generated/… from every file below proto/, with protoc and ts-proto. What it makes is checked in, so that
- * only who changes a .proto needs protoc (Debian: protobuf-compiler). Run: node libs/containers/generate.mjs
+ * only who changes a .proto needs protoc (Debian: protobuf-compiler). Run: npm run proto. An argument names another
+ * directory than src/generated.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
