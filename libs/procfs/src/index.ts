@@ -11,5 +11,6 @@ export {
   type NetRow,
   type NetTable,
 } from './net-table.ts';
+export { addressText, type NetnsAddresses } from './netns-addresses.ts';
 export { ProcFs, type ProcessInfo } from './procfs.ts';
 export { parseStat, type ProcessStat } from './stat.ts';

@@ -3,12 +3,16 @@ import { readBounded, readLink } from './bounded-file.ts';
 import { parseCgroupFile, unifiedCgroup } from './cgroup-file.ts';
 import { readLines } from './lines.ts';
 import { parseNetLine, type NetRow, type NetTable } from './net-table.ts';
+import { NetnsAddressReader, type NetnsAddresses } from './netns-addresses.ts';
 import { parseStat, type ProcessStat } from './stat.ts';
 
 const DELETED = ' (deleted)';
 
 /** A table of sockets is read so far and no further: some 400,000 sockets. */
 const TABLE_MAX_BYTES = 64 << 20;
+
+/** Routes are read so far: some 30,000, local ones among them. */
+const ROUTES_MAX_BYTES = 4 << 20;
 
 /** A process as /proc shows it. Fields that could not be read are absent. */
 export interface ProcessInfo extends ProcessStat {
@@ -73,6 +77,21 @@ export class ProcFs {
    */
   hostNetns(): number | undefined {
     return this.netnsOf(1) ?? this.netnsOf('self');
+  }
+
+  /** Addresses of a process's network namespace, loopback's and those of one link left out; nothing when it is gone. */
+  addressesOf(pid: number | 'self'): readonly string[] {
+    return this.netnsAddresses(pid).addresses;
+  }
+
+  /** All addresses of a process's network namespace, read without entering it. Any user may read them. */
+  netnsAddresses(pid: number | 'self'): NetnsAddresses {
+    const reader = new NetnsAddressReader();
+    const net = `${this.#root}/${pid}/net`;
+    const always = () => true;
+    readLines(`${net}/fib_trie`, ROUTES_MAX_BYTES, always, (line) => reader.fibTrieLine(line));
+    readLines(`${net}/if_inet6`, ROUTES_MAX_BYTES, always, (line) => reader.ifInet6Line(line));
+    return reader.result;
   }
 
   /**
