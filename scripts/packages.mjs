@@ -64,9 +64,10 @@ const forKernels = [
 
 const goals = {
   start: forStart,
+  soak: [...forStart, bpftool],
   kernels: [...forStart, bpftool, ...forKernels],
   test: [...forStart, bpftool, ...forTest, ...forKernels],
 };
 
-/** @param {'start' | 'kernels' | 'test'} goal */
+/** @param {'start' | 'soak' | 'kernels' | 'test'} goal */
 export const packagesFor = (goal) => goals[goal];

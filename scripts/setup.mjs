@@ -1,6 +1,6 @@
 /**
  * Makes this machine ready: system packages, node_modules, build. Quiet when all is there.
- * Usage: node scripts/setup.mjs [start|kernels|test]
+ * Usage: node scripts/setup.mjs [start|soak|kernels|test]
  */
 import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +10,7 @@ import { fail, findProgram, rootPrefix, run, step } from './system.mjs';
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 
-/** @param {'start' | 'kernels' | 'test'} goal */
+/** @param {'start' | 'soak' | 'kernels' | 'test'} goal */
 export async function setup(goal) {
   checkNode();
   if (process.platform !== 'linux') fail(`netstatd needs Linux, this is ${process.platform}`);

@@ -14,6 +14,7 @@ int run_churn(char **argv);
 int run_flood(char **argv);
 int run_bulk(char **argv);
 int run_hold(char **argv);
+int run_soak(char **argv);
 
 /* The value of "--name value", or `otherwise`. */
 const char *option(char **argv, const char *name, const char *otherwise);
@@ -30,6 +31,10 @@ int fork_bound(void);
 void *shared(uint64_t bytes);
 /* The next line of stdin begins with this word; false at the end of stdin. */
 bool next_command(char *line, int size);
+/* In the network namespace of the moment. */
+void bring_up_loopback(void);
+/* Connects to itself, and holds both ends. */
+void hold_connections(uint32_t connections, int port);
 /* 127.0.x.1, 256 of them in turn: so that source ports do not run out. */
 struct sockaddr_in spread(uint32_t index, int port);
 

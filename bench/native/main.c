@@ -95,7 +95,7 @@ int main(int argc, char **argv)
 	} commands[] = {
 		{ "generate", run_generate }, { "consume", run_consume }, { "statistics", run_statistics },
 		{ "churn", run_churn },	      { "flood", run_flood },	  { "bulk", run_bulk },
-		{ "hold", run_hold },
+		{ "hold", run_hold },	      { "soak", run_soak },
 	};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -104,6 +104,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
 		if (!strcmp(argv[1], commands[i].name))
 			return commands[i].run(argv + 2);
-	fprintf(stderr, "usage: load generate|consume|statistics|churn|flood|bulk|hold [--option value]...\n");
+	fprintf(stderr, "usage: load generate|consume|statistics|churn|flood|bulk|hold|soak [--option value]...\n");
 	return 2;
 }

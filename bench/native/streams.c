@@ -83,7 +83,7 @@ int run_bulk(char **argv)
 	return 0;
 }
 
-static void bring_up_loopback(void)
+void bring_up_loopback(void)
 {
 	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -93,20 +93,15 @@ static void bring_up_loopback(void)
 	close(fd);
 }
 
-static void hold(uint32_t connections)
+void hold_connections(uint32_t connections, int port)
 {
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(7000) };
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
 	int listener = socket(AF_INET, SOCK_STREAM, 0);
 
-	if (unshare(CLONE_NEWNET))
-		fail("network namespace");
-	bring_up_loopback();
-	close(listener);
-	listener = socket(AF_INET, SOCK_STREAM, 0);
 	if (bind(listener, (struct sockaddr *)&at, sizeof(at)) || listen(listener, 128))
 		fail("listen");
 	for (uint32_t i = 0; i < connections; i++) {
-		struct sockaddr_in to = spread(i, 7000);
+		struct sockaddr_in to = spread(i, port);
 		int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 		if (connect(fd, (struct sockaddr *)&to, sizeof(to)) || accept(listener, NULL, NULL) < 0)
@@ -127,7 +122,10 @@ int run_hold(char **argv)
 		int pid = fork_bound();
 
 		if (!pid) {
-			hold(each);
+			if (unshare(CLONE_NEWNET))
+				fail("network namespace");
+			bring_up_loopback();
+			hold_connections(each, 7000);
 			atomic_fetch_add(ready, 1);
 			pause();
 			_exit(0);

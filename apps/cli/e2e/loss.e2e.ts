@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import type { NetstatdEvent } from '@netstatd/events';
 import {
+  countsByNamespace,
   describeOn,
   Lab,
   startUp,
@@ -20,26 +20,8 @@ interface Status {
   }[];
 }
 
-/**
- * TCP connects so far, by the kernel's own count, in every network namespace that a process is in.
- */
-function connectsByNamespace(): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      const netns = readlinkSync(`/proc/${pid}/ns/net`);
-      if (counts.has(netns)) continue;
-      const [names, values] = readFileSync(`/proc/${pid}/net/snmp`, 'utf8')
-        .split('\n')
-        .filter((line) => line.startsWith('Tcp:'))
-        .map((line) => line.split(' '));
-      counts.set(netns, Number(values?.[names?.indexOf('ActiveOpens') ?? 0]));
-    } catch {
-      // Gone meanwhile.
-    }
-  }
-  return counts;
-}
+/** TCP connects so far, by the kernel's own count. */
+const connectsByNamespace = () => countsByNamespace('Tcp', 'ActiveOpens');
 
 describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
   let lab: Lab;
@@ -112,7 +94,7 @@ describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
     await watcher.waitFor('the landmark', isLast, { from });
     const after = await countersFromNowOn();
 
-    const mine = new Set([netns!, server!].map(({ inode }) => `net:[${inode}]`));
+    const mine = new Set([netns!, server!].map(({ inode }) => inode));
     const noise = [...connectsByNamespace()]
       .filter(([name]) => !mine.has(name))
       .reduce((sum, [name, count]) => sum + count - (others.get(name) ?? 0), 0);

@@ -46,9 +46,23 @@ export class Load {
     }
   }
 
+  /** Every line, as they come, until the end. */
+  async *lines(): AsyncGenerator<Said> {
+    for (;;) {
+      for (let next = this.#said.shift(); next; next = this.#said.shift()) yield next;
+      if (this.#ended) return;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+
+  /** Sends a line. */
+  tell(line: string): void {
+    this.#child.stdin.write(`${line}\n`);
+  }
+
   /** Sends a line and waits for the answer. */
   async ask(line: string, event: string): Promise<Said> {
-    this.#child.stdin.write(`${line}\n`);
+    this.tell(line);
     return this.said(event);
   }
 

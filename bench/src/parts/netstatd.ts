@@ -51,6 +51,11 @@ export function programsOf(pid: number): Set<number> {
   return new Set(describedBy(pid, /^prog_id:/m, /^prog_id:\t(\d+)$/m));
 }
 
+/** Bytes of the BPF maps of a process, as the kernel accounts for them. */
+export function mapBytes(pid: number): number {
+  return describedBy(pid, /^map_type:/m, /^memlock:\t(\d+)$/m).reduce((sum, n) => sum + n, 0);
+}
+
 /** CPU seconds of each service and the bus so far. */
 export function cpuOf(up: Up): { part: Part; seconds: number }[] {
   return PARTS.map((part) => ({ part, seconds: cpuSeconds(pidOf(up, part)) }));

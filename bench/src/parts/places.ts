@@ -9,6 +9,7 @@ export const places = {
   generator: join(output, 'generator.bpf.o'),
   client: join(__dirname, 'client.js'),
   relay: join(__dirname, 'relay.js'),
+  watcher: join(__dirname, 'watcher.js'),
   collector: join(dist, 'collector', 'main.js'),
   addon: join(dist, 'collector', 'capture.node'),
   object: join(dist, 'collector', 'netstatd.bpf.o'),

@@ -5,6 +5,7 @@ export * from './places.ts';
 export * from './protocol.ts';
 export * from './table.ts';
 export * from './recorder.ts';
+export * from './snmp.ts';
 export * from './traffic.ts';
 export * from './up.ts';
 export * from './wait.ts';
