@@ -4,6 +4,7 @@ export {
   type ContainerRuntime,
   type PodQos,
 } from './cgroup-path.ts';
+export { ContainerdFollower, type ContainerdFollowerOptions } from './containerd-follower.ts';
 export type {
   RuntimeContainer,
   RuntimeEvents,

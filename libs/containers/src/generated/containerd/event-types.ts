@@ -8,14 +8,6 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Timestamp } from "./wire.ts";
 
-export interface NamespaceCreate {
-  name: string;
-}
-
-export interface NamespaceDelete {
-  name: string;
-}
-
 export interface ContainerCreate {
   id: string;
   image: string;
@@ -56,116 +48,6 @@ export interface TaskDelete {
   exitedAt: Timestamp | undefined;
   id: string;
 }
-
-function createBaseNamespaceCreate(): NamespaceCreate {
-  return { name: "" };
-}
-
-export const NamespaceCreate: MessageFns<NamespaceCreate> = {
-  encode(message: NamespaceCreate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): NamespaceCreate {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseNamespaceCreate();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.name = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<NamespaceCreate>, I>>(base?: I): NamespaceCreate {
-    return NamespaceCreate.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<NamespaceCreate>, I>>(object: I): NamespaceCreate {
-    const message = createBaseNamespaceCreate();
-    message.name = object.name ?? "";
-    return message;
-  },
-};
-
-function createBaseNamespaceDelete(): NamespaceDelete {
-  return { name: "" };
-}
-
-export const NamespaceDelete: MessageFns<NamespaceDelete> = {
-  encode(message: NamespaceDelete, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.name !== "") {
-      writer.uint32(10).string(message.name);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): NamespaceDelete {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseNamespaceDelete();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.name = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create<I extends Exact<DeepPartial<NamespaceDelete>, I>>(base?: I): NamespaceDelete {
-    return NamespaceDelete.fromPartial(base ?? ({} as any));
-  },
-  fromPartial<I extends Exact<DeepPartial<NamespaceDelete>, I>>(object: I): NamespaceDelete {
-    const message = createBaseNamespaceDelete();
-    message.name = object.name ?? "";
-    return message;
-  },
-};
 
 function createBaseContainerCreate(): ContainerCreate {
   return { id: "", image: "" };
