@@ -43,6 +43,11 @@ const needs = {
   chromium: tool('chromium'),
   jq: tool('jq'),
   nats: tool('nats-server'),
+  containerd: tool('containerd'),
+  runc: tool('runc'),
+  busybox: built('/bin/busybox'),
+  cni: built('/usr/lib/cni/bridge'),
+  mounts: succeeds('unshare', ['--mount', 'true'], 'mounts are not allowed'),
   traffic: built(traffic('client')),
   netstatd: built(upProgram),
 } satisfies Record<string, () => Answer>;
@@ -62,6 +67,17 @@ export function whyNot(...wanted: Need[]): string | undefined {
   const reasons = wanted.flatMap((need) => ask(need).missing ?? []);
   return reasons.length === 0 ? undefined : reasons.join(', ');
 }
+
+/** Needs of a private containerd and its containers. */
+export const CONTAINERS: Need[] = [
+  'root',
+  'netns',
+  'mounts',
+  'containerd',
+  'runc',
+  'busybox',
+  'cni',
+];
 
 /** Needs that everything end to end has. */
 export const WHOLE_CHAIN: Need[] = [
