@@ -5,6 +5,7 @@ export {
   type PodQos,
 } from './cgroup-path.ts';
 export { ContainerdFollower, type ContainerdFollowerOptions } from './containerd-follower.ts';
+export { ContainerSources, type ContainerSourcesOptions } from './sources.ts';
 export type {
   RuntimeContainer,
   RuntimeEvents,

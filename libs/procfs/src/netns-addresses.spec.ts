@@ -96,9 +96,10 @@ test('every address has one text, which is the address', () => {
 });
 
 test('A16 the addresses of another namespace are those that ip shows in it', async () => {
-  const script = `ip link set lo up; ip link add name left type veth peer name right; ip link set left up; ip link set right up
+  const script = `ip link set lo up; ip link add name left type veth peer name right
+    ip link set left addrgenmode none; ip link set right addrgenmode none; ip link set left up; ip link set right up
     ip addr add 10.9.8.7/24 dev left; ip addr add 10.9.8.8/24 dev left; ip addr add 192.168.77.1/32 dev right
-    ip addr add fd09::7/64 dev left nodad; ip addr add 2001:db8:0:0:1:0:0:1/128 dev right nodad
+    ip addr add fd09::7/64 dev left nodad; ip addr add fe80::1234/64 dev left nodad; ip addr add 2001:db8:0:0:1:0:0:1/128 dev right nodad
     ip addr add 127.9.9.9/8 dev lo; echo ready; read wait`;
   const child = spawn('unshare', ['--map-root-user', '--net', 'sh', '-c', script], {
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -117,6 +118,7 @@ test('A16 the addresses of another namespace are those that ip shows in it', asy
     expect(addresses).toEqual(
       ['10.9.8.7', '10.9.8.8', '192.168.77.1', '2001:db8::1:0:0:1', 'fd09::7'].sort(),
     );
+    expect(linkLocal).toEqual(['fe80::1234']);
     expect(loopback).toEqual(['127.0.0.1', '127.9.9.9', '::1']);
     expect(procfs.addressesOf(child.pid!)).toEqual(addresses);
   } finally {
