@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { root, setup } from './setup.mjs';
 import { fail, rootPrefix, run } from './system.mjs';
 
-/** Projects whose tests load kernel programs or make network namespaces: as root, one at a time. */
-const kernelProjects = ['libs/capture', 'libs/testkit', 'apps/collector'];
+/** Projects whose tests load kernel programs, make network namespaces or run containers: as root, one at a time. */
+const kernelProjects = ['libs/capture', 'libs/containers', 'libs/testkit', 'apps/collector'];
 /** A run that takes longer hangs; it is ended, and counted as a failure. */
 const LIMIT_MS = 20 * 60_000;
 const e2eConfig = 'apps/cli/jest.e2e.config.js';
