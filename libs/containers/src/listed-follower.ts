@@ -17,7 +17,6 @@ const BREATH_MS = 500;
 /** A connection that lasted so long was a good one: the next attempt comes soon. */
 const GOOD_MS = 10_000;
 const MAX_REASON = 200;
-const MAX_GONE = 4096;
 
 /** What a container may be called at any runtime; other texts never leave this process. */
 const ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
@@ -42,8 +41,6 @@ export class ListedFollower implements RuntimeFollower {
   /** Ends the wait for the next list. */
   #hurry: (() => void) | undefined;
   #askAll = true;
-  /** Ids that the runtime knew no more: late events about them tell nothing new. */
-  readonly #gone = new Set<string>();
 
   /**
    * @param name what is followed, until the runtime itself says
@@ -198,21 +195,11 @@ export class ListedFollower implements RuntimeFollower {
       return;
     }
     const remembered = api.remembered?.(id);
-    if (remembered !== undefined && this.#table.get(id) === undefined && !this.#gone.has(id)) {
+    if (remembered !== undefined && this.#table.get(id) === undefined && !this.#table.isGone(id)) {
       this.#count('remembered');
       this.#table.set(remembered);
     }
-    this.#bury(id);
-  }
-
-  #bury(id: string): void {
     this.#table.remove(id);
-    this.#gone.add(id);
-    if (this.#gone.size <= MAX_GONE) return;
-    for (const oldest of this.#gone) {
-      this.#gone.delete(oldest);
-      return;
-    }
   }
 
   #uncertain(): void {

@@ -4,12 +4,15 @@ import type { RuntimeContainer, RuntimeEvents } from './runtime-container.ts';
 
 /** So many containers of one runtime are kept; what comes beyond is counted and not told. */
 export const MAX_CONTAINERS = 20_000;
+const MAX_GONE = 4096;
 
 /** What a runtime is known to have; tells each change once. */
 export class RuntimeTable {
   readonly #known = new Map<string, { container: RuntimeContainer; seen: number }>();
   readonly #events: RuntimeEvents;
   readonly #counters: Counts;
+  /** Ids that were removed, the last ones: late news about them tell nothing. */
+  readonly #gone = new Set<string>();
   #clock = 0;
 
   constructor(events: RuntimeEvents, counters: Counts) {
@@ -39,7 +42,17 @@ export class RuntimeTable {
 
   /** The runtime knows it no more. */
   remove(id: string): void {
+    this.#gone.add(id);
+    for (const oldest of this.#gone) {
+      if (this.#gone.size <= MAX_GONE) break;
+      this.#gone.delete(oldest);
+    }
     if (this.#known.delete(id)) this.#events.removed(id);
+  }
+
+  /** Whether it was removed before. */
+  isGone(id: string): boolean {
+    return this.#gone.has(id);
   }
 
   /** A moment to compare with in `keepOnly`: take it before asking for a list. */
