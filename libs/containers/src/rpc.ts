@@ -2,6 +2,7 @@ import {
   Channel,
   credentials,
   Metadata,
+  status,
   type Client,
   type ChannelCredentials,
   type ClientOptions,
@@ -109,7 +110,7 @@ export class RpcChannel {
 
 function rpcError(what: string, { code, details }: ServiceError): RpcError {
   // The library's own words for a missed deadline differ each time.
-  const late = Number(code) === RpcStatus.DeadlineExceeded;
+  const late = code === status.DEADLINE_EXCEEDED;
   const reason = late ? 'no answer in time' : details.slice(0, MAX_DETAILS);
   return new RpcError(`${what}: ${reason}`, code);
 }

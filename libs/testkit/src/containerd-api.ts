@@ -26,7 +26,7 @@ export interface Pod {
 
 const CALL_MS = 60_000;
 /** CRI's NamespaceMode. */
-const [POD, CONTAINER, NODE] = [0, 1, 2];
+const [POD, CONTAINER, NODE] = [0, 1, 2] as const;
 /** Calls at a time. */
 const AT_ONCE = 32;
 
@@ -64,7 +64,7 @@ export class ContainerdApi {
     };
     const cgroupParent = `/kubepods/burstable/pod${uid}`;
     const network = hostNetwork ? NODE : POD;
-    const namespaceOptions = { network: network!, pid: CONTAINER!, ipc: POD! };
+    const namespaceOptions = { network, pid: CONTAINER, ipc: POD };
     const sandbox = {
       metadata: { name, namespace, uid, attempt: 0 },
       hostname: hostNetwork ? '' : name,

@@ -104,7 +104,7 @@ export class TestContainerd {
     this.#process = undefined;
     this.#api?.close();
     this.#api = undefined;
-    if (!ended || ended.exitCode !== null) return;
+    if (ended?.exitCode !== null) return;
     const gone = once(ended, 'exit');
     ended.kill('SIGKILL');
     await gone;
@@ -213,17 +213,21 @@ export class TestContainerd {
   /** Ends the shims, and with them what they watch over. */
   #endShims(): void {
     for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-      let command = '';
-      try {
-        command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-      } catch {
-        continue;
-      }
+      const command = commandLine(pid);
       if (!command.includes('containerd-shim') || !command.includes(this.socket)) continue;
       const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
       for (const child of children === '' ? [] : children.split(' ')) killQuietly(Number(child));
       killQuietly(Number(pid));
     }
+  }
+}
+
+/** Empty when the process has ended. */
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
   }
 }
 
