@@ -6,8 +6,12 @@ import { fetchKernel } from './debian.ts';
 import type { Kernel } from './debian.ts';
 import { boot, emulated } from './emulator.ts';
 import { itKnowsTheOwners } from './expectations.ts';
+import { netstatdGuest, recorderGuest } from './guests.ts';
+import type { Guest } from './guests.ts';
+import { itSaysWhatIsSo } from './netstatd-expectations.ts';
 import { here } from './places.ts';
 import type { Architecture } from './places.ts';
+import { itAttachesEverything } from './recorder-expectations.ts';
 import { Story } from './story.ts';
 
 jest.setTimeout(300_000);
@@ -31,6 +35,12 @@ function itIsLeftOut(reason: string): void {
   declare(`can be had (not on this machine: ${reason})`, () => {
     throw new Error(reason);
   });
+}
+
+/** The same value each time, made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 function getMachine(series: string, architecture: Architecture): { kernel: Kernel; built: Built } {
@@ -76,10 +86,24 @@ describe.each([
     return;
   }
   const { kernel, built } = machine;
-  itKnowsTheOwners(() => {
-    const story = new Story(boot(kernel, architecture, built));
+  const tell = (guest: Guest) => {
+    const story = new Story(boot(kernel, architecture, guest));
     expect(story.release).toBe(kernel.release);
     return story;
+  };
+
+  describe('with the recorder', () => {
+    const story = once(() => tell(recorderGuest(built)));
+    itAttachesEverything(story);
+    itKnowsTheOwners(() => ({ story: story(), recorded: story().recorded('recorder') }));
+  });
+
+  // Node is there for this machine's architecture only.
+  if (architecture !== here) return;
+  describe('with netstatd', () => {
+    const story = once(() => tell(netstatdGuest(built)));
+    itSaysWhatIsSo(story);
+    itKnowsTheOwners(() => ({ story: story(), recorded: story().recording('full-recording') }));
   });
 });
 

@@ -1,4 +1,11 @@
-import { BatchReader, BatchWriter, RecordType } from '@netstatd/records';
+import {
+  BatchReader,
+  BatchWriter,
+  MarkKind,
+  readRecordedHead,
+  RecordFlag,
+  RecordType,
+} from '@netstatd/records';
 import { copySocket } from '../src/collected.ts';
 import type { Socket } from '../src/collected.ts';
 import type { Hook } from '../src/addon.ts';
@@ -15,10 +22,8 @@ export interface Truth {
 
 /** A line of a process, of a recorder, or about a cgroup. */
 interface Line extends Partial<Truth>, Partial<Hook> {
-  from?: 'snapshot' | 'ring';
   records?: number;
   data?: string;
-  ready?: boolean;
   lost?: number;
   failure?: string;
   id?: number;
@@ -30,40 +35,82 @@ export interface Process {
   exe: string | undefined;
 }
 
-/** What a recorder saw: `first` snapshot, the ring, and a snapshot at its end. */
-export interface Recording {
-  hooks: Record<string, Hook>;
-  first: Socket[];
-  ring: Socket[];
-  last: Socket[];
-  processes: Process[];
+export interface Cgroup {
+  kind: number;
+  path: string | undefined;
+}
+
+/** Records as they were told: `first` snapshot, what happened, the `last` snapshot. */
+export class Recorded {
+  readonly hooks: Record<string, Hook> = {};
+  readonly first: Socket[] = [];
+  readonly ring: Socket[] = [];
+  readonly processes: Process[] = [];
+  readonly cgroups: Cgroup[] = [];
+  /** How many snapshots began. */
+  snapshots = 0;
   /** Records the kernel had no room for. */
   lost: number | undefined;
   /** Why there is nothing. */
   failure: string | undefined;
+  #last: Socket[] = [];
+  readonly #reader = new BatchReader();
+
+  get last(): readonly Socket[] {
+    return this.#last;
+  }
+
+  add(batch: Uint8Array): void {
+    const reader = this.#reader;
+    const failure = reader.load(batch);
+    if (failure) throw new Error(failure.message);
+    while (reader.next()) this.#note(reader);
+    if (reader.error) throw new Error(reader.error.message);
+  }
+
+  #note(reader: BatchReader): void {
+    const { type, kind } = reader;
+    if (type === RecordType.MARK && kind === MarkKind.SNAPSHOT_BEGIN) {
+      this.snapshots++;
+      this.#last = [];
+    } else if (type === RecordType.SOCKET) {
+      const socket = copySocket(reader);
+      if (!(reader.flags & RecordFlag.SNAPSHOT)) this.ring.push(socket);
+      else if (this.snapshots === 1) this.first.push(socket);
+      else this.#last.push(socket);
+    } else if (type === RecordType.PROCESS) {
+      const { pid, exe } = reader.process;
+      this.processes.push({ kind, pid, exe });
+    } else if (type === RecordType.CGROUP) {
+      this.cgroups.push({ kind, path: reader.cgroup.path });
+    }
+  }
 }
 
-/** What an emulated machine told, see `init`. */
+/** What an emulated machine told, see `guest/init`. */
 export class Story {
   readonly release: string;
-  readonly #sections = new Map<string, Line[]>();
+  readonly #sections = new Map<string, string>();
 
   constructor(told: string) {
-    let lines: Line[] = [];
-    let release = '';
-    for (const line of told.split(/\r?\n/)) {
-      const name = /^== (.*)/.exec(line)?.[1];
-      if (name) this.#sections.set(name, (lines = []));
-      else if (line.startsWith('{')) lines.push(JSON.parse(line) as Line);
-      else if (this.#sections.size === 1) release = line;
+    for (const section of told.replace(/\r/g, '').split(/^== /m).slice(1)) {
+      const [name = ''] = section.split('\n', 1);
+      this.#sections.set(name, section.slice(name.length + 1).trim());
     }
-    this.release = release;
+    this.release = this.text('kernel');
     const failure = this.#lines('failure')[0]?.failure;
-    if (failure) throw new Error(`on ${release}: ${failure}\n${told.replace(/"data":".*"/g, '')}`);
+    if (failure)
+      throw new Error(`on ${this.release}: ${failure}\n${told.replace(/"data":".*"/g, '')}`);
+  }
+
+  /** All that a process said, or a file held. */
+  text(section: string): string {
+    return this.#sections.get(section) ?? '';
   }
 
   #lines(section: string): Line[] {
-    return this.#sections.get(section) ?? [];
+    const lines = this.text(section).split('\n');
+    return lines.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line) as Line);
   }
 
   /** What a process said of one kind. */
@@ -85,46 +132,30 @@ export class Story {
     return found.id;
   }
 
-  recording(recorder: string): Recording {
-    const recording: Recording = {
-      hooks: {},
-      first: [],
-      ring: [],
-      last: [],
-      processes: [],
-      lost: undefined,
-      failure: undefined,
-    };
-    let snapshots = recording.first;
+  /** What a recorder (recorder.c) told. */
+  recorded(recorder: string): Recorded {
+    const recorded = new Recorded();
     for (const line of this.#lines(recorder)) {
-      if (line.name) recording.hooks[line.name] = line as Hook;
-      if (line.data) {
-        const { sockets, processes } = decode(line.data, line.records ?? 0);
-        (line.from === 'ring' ? recording.ring : snapshots).push(...sockets);
-        recording.processes.push(...processes);
-      }
-      if (line.ready) snapshots = recording.last;
-      recording.lost ??= line.lost;
-      recording.failure ??= line.failure;
+      if (line.name) recorded.hooks[line.name] = line as Hook;
+      if (line.data) recorded.add(batchOf(line.data, line.records ?? 0));
+      recorded.lost ??= line.lost;
+      recorded.failure ??= line.failure;
     }
-    return recording;
+    return recorded;
+  }
+
+  /** What a file holds that `netstatd up --record` wrote; hooks and losses are not in it. */
+  recording(section: string): Recorded {
+    const recorded = new Recorded();
+    const file = Buffer.from(this.text(section), 'base64');
+    for (let at = 0; at < file.length;) {
+      const head = readRecordedHead(file.subarray(at));
+      if (!head) throw new Error(`${section} is damaged at byte ${at} of ${file.length}`);
+      recorded.add(file.subarray(at, (at += head.bytes)));
+    }
+    return recorded;
   }
 }
 
-function decode(data: string, records: number): { sockets: Socket[]; processes: Process[] } {
-  const batch = new BatchWriter(1n).batch([Buffer.from(data, 'base64')], { records });
-  const reader = new BatchReader();
-  const failure = reader.load(batch);
-  if (failure) throw new Error(JSON.stringify(failure));
-  const sockets: Socket[] = [];
-  const processes: Process[] = [];
-  while (reader.next()) {
-    if (reader.type === RecordType.SOCKET) sockets.push(copySocket(reader));
-    if (reader.type === RecordType.PROCESS) {
-      const { pid, exe } = reader.process;
-      processes.push({ kind: reader.kind, pid, exe });
-    }
-  }
-  if (reader.error) throw new Error(JSON.stringify(reader.error));
-  return { sockets, processes };
-}
+const batchOf = (data: string, records: number) =>
+  new BatchWriter(1n).batch([Buffer.from(data, 'base64')], { records });
