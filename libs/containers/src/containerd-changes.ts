@@ -71,7 +71,28 @@ export class ContainerdChanges {
     const held = this.#held ?? [];
     this.#held = undefined;
     this.#waiting -= held.length;
-    for (const event of held) this.push(event);
+    for (const event of this.#unsettled(held)) this.push(event);
+  }
+
+  /**
+   * Leaves out what the list knew already: tasks before the one that it has. Their start and end would be told again,
+   * and that one's twice. A container that was made anew meanwhile is told as its events say.
+   */
+  #unsettled(held: readonly ContainerdEvent[]): ContainerdEvent[] {
+    const { table } = this.#options;
+    const anew = new Set<string>();
+    const last = new Map<string, number>();
+    for (const [at, event] of held.entries()) {
+      const key = `${event.namespace}/${event.id}`;
+      if (event.kind === 'deleted') anew.add(key);
+      if (event.kind !== 'started') continue;
+      if (table.task(event.namespace, event.id)?.pid === event.pid) last.set(key, at);
+    }
+    return held.filter((event, at) => {
+      const key = `${event.namespace}/${event.id}`;
+      const task = event.kind === 'started' || event.kind === 'exited';
+      return !task || anew.has(key) || at >= (last.get(key) ?? -1);
+    });
   }
 
   close(): void {
@@ -104,6 +125,11 @@ export class ContainerdChanges {
       table.remove(namespace, id);
       deleted(namespace, id);
     } else if (kind !== 'described') {
+      // Of a container that had the id before.
+      if ((table.createdMicros(namespace, id) ?? 0) > (micros ?? Infinity)) {
+        count('stale');
+        return;
+      }
       const change = kind === 'started' ? taskStarted : taskExited;
       const known = table.change(namespace, id, (task) => {
         const after = change(task, event.pid, micros);

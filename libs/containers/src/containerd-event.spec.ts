@@ -7,14 +7,21 @@ import { Envelope } from './generated/containerd/events.ts';
 import { Container } from './generated/containerd/containers.ts';
 import { Process } from './generated/containerd/task-types.ts';
 
-const encoders: Record<string, (told: Record<string, unknown>) => Uint8Array> = {
-  ContainerCreate: (told) =>
-    types.ContainerCreate.encode(types.ContainerCreate.fromPartial(told)).finish(),
-  ContainerDelete: (told) =>
-    types.ContainerDelete.encode(types.ContainerDelete.fromPartial(told)).finish(),
-  TaskStart: (told) => types.TaskStart.encode(types.TaskStart.fromPartial(told)).finish(),
-  TaskExit: (told) => types.TaskExit.encode(types.TaskExit.fromPartial(told)).finish(),
-  TaskDelete: (told) => types.TaskDelete.encode(types.TaskDelete.fromPartial(told)).finish(),
+/** Encodes what was printed of an event. */
+const encoder =
+  <T>(type: {
+    encode: (told: T) => { finish: () => Uint8Array };
+    fromPartial: (told: never) => T;
+  }) =>
+  (told: object) =>
+    type.encode(type.fromPartial(told as never)).finish();
+
+const encoders: Record<string, (told: object) => Uint8Array> = {
+  ContainerCreate: encoder(types.ContainerCreate),
+  ContainerDelete: encoder(types.ContainerDelete),
+  TaskStart: encoder(types.TaskStart),
+  TaskExit: encoder(types.TaskExit),
+  TaskDelete: encoder(types.TaskDelete),
 };
 
 /** The events of a recording whose contents were printed in full. */

@@ -67,7 +67,7 @@ export class ContainerdFollower implements RuntimeFollower {
   }
 
   get counters(): Readonly<Record<string, number>> {
-    return Object.assign({}, this.#counters);
+    return Object.fromEntries(Object.entries(this.#counters));
   }
 
   get size(): number {

@@ -10,7 +10,7 @@ import {
   type ClientUnaryCall,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { RpcError, RpcStatus } from './rpc-error.ts';
+import { RpcError } from './rpc-error.ts';
 
 /** A message beyond it is refused: the lists of old servers are one message. */
 const MAX_MESSAGE_BYTES = 64 << 20;

@@ -35,9 +35,11 @@ export class ContainerdApi {
   readonly #channel: RpcChannel;
   readonly #cri: RuntimeServiceClient;
   readonly #containers: ContainersClient;
-  readonly #pods = new Set<string>();
+  readonly #pods: Set<string>;
 
-  constructor(channel: RpcChannel) {
+  /** @param pods sandboxes that run; kept up to date */
+  constructor(channel: RpcChannel, pods: Set<string>) {
+    this.#pods = pods;
     this.#channel = channel;
     this.#cri = channel.client(RuntimeServiceClient);
     this.#containers = channel.client(ContainersClient);

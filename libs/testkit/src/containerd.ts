@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { RpcChannel } from '@netstatd/containers/api';
 import { removeCgroups } from './containerd-cgroups.ts';
 import { writeConfig, type ContainerdPlace } from './containerd-config.ts';
+import { removeNetworks } from './containerd-networks.ts';
 import { ContainerdApi, type Pod, type PodRequest } from './containerd-api.ts';
 import { IMAGE, makeImage } from './containerd-image.ts';
 import { waitFor } from './wait.ts';
@@ -52,6 +53,7 @@ export class TestContainerd {
   readonly #imported = new Map<string, Promise<void>>();
   readonly #namespaces = new Set<string>();
   readonly #cgroups = new Set<string>();
+  readonly #pods = new Set<string>();
   #api: ContainerdApi | undefined;
   #process: ChildProcess | undefined;
 
@@ -87,7 +89,7 @@ export class TestContainerd {
     this.#process = started;
     await waitFor('containerd', async () => {
       if (started.exitCode !== null) throw new Error(`containerd ended: ${this.log()}`);
-      const api = new ContainerdApi(new RpcChannel(this.socket));
+      const api = new ContainerdApi(new RpcChannel(this.socket), this.#pods);
       if (await api.ready()) {
         this.#api?.close();
         this.#api = api;
@@ -196,6 +198,7 @@ export class TestContainerd {
     await this.kill();
     this.#endShims();
     for (const mount of mountsBelow(this.dir)) execFileSync('umount', ['--lazy', mount]);
+    removeNetworks(this.#place.bridge);
     spawnQuietly('ip', 'link', 'del', this.#place.bridge);
     await removeCgroups([...this.#cgroups, ...[...this.#namespaces].map((name) => `/${name}`)]);
     rmSync(this.dir, { recursive: true, force: true });
