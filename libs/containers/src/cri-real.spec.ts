@@ -27,7 +27,7 @@ test('B04 A16 pods of a real CRI server are told, polled, through its end and st
     await waitFor('the list', () => follower.state.synced);
     // containerd 1.6 has no events in CRI, and 1.7 has them for one reader only.
     expect(follower.state.name).toMatch(/^containerd 1\..* \(polled: it tells no events\)$/);
-    expect(follower.counters['polled']).toBe(1);
+    expect(follower.counters.polled).toBe(1);
     const pod = { podName: 'early', podNamespace: 'shop', podUid: uid };
     const sandbox = known.get(early.sandboxId)!;
     expect(sandbox).toMatchObject({ ...pod, sandbox: true, state: 'running', hostNetwork: false });
@@ -51,8 +51,8 @@ test('B04 A16 pods of a real CRI server are told, polled, through its end and st
       containers: { agent: ['sleep', '600'] },
       hostNetwork: true,
     });
-    expect(await follower.inspect(host.containers['agent']!, 2000)).toBe(true);
-    expect(known.get(host.containers['agent']!)).toMatchObject({
+    expect(await follower.inspect(host.containers.agent!, 2000)).toBe(true);
+    expect(known.get(host.containers.agent!)).toMatchObject({
       podName: 'host',
       hostNetwork: true,
       podIPs: [],
@@ -67,7 +67,7 @@ test('B04 A16 pods of a real CRI server are told, polled, through its end and st
     await containerd.api.removePod(early.sandboxId);
     const late = await containerd.pod({ name: 'late', namespace: 'shop', uid, containers });
     await waitFor('the new tables', () => follower.state.synced && known.size === 5);
-    await waitFor('the late pod', () => known.get(late.containers['side']!)?.state === 'running');
+    await waitFor('the late pod', () => known.get(late.containers.side!)?.state === 'running');
     expect(known.has(early.sandboxId)).toBe(false);
   } finally {
     follower.close();

@@ -38,7 +38,7 @@ class Podman {
     this.#env = {
       ...process.env,
       CONTAINERS_CONF: file,
-      PATH: `${process.env['PATH'] ?? ''}:/usr/sbin`,
+      PATH: `${process.env.PATH ?? ''}:/usr/sbin`,
     };
     this.#options = ['--root', join(this.dir, 'root'), '--runroot', join(this.dir, 'run')];
     this.#options.push('--tmpdir', join(this.dir, 'tmp'), '--storage-driver', 'vfs');
