@@ -263,7 +263,7 @@ int udp_sock_release(struct bpf_sock *ctx)
 struct sweep {
 	u64 now;
 	u64 before; /* time of the sweep before */
-	u32 closed;
+	u32 left; /* flows */
 };
 
 static long sweep_flow(void *map, const struct flow_key *key, struct flow *flow, struct sweep *sweep)
@@ -273,12 +273,13 @@ static long sweep_flow(void *map, const struct flow_key *key, struct flow *flow,
 	struct flow_key gone;
 
 	/* The last datagram came before the sweep that followed `last`, hence not `now` but `before`. */
-	if (!released && last + option_flow_idle_ns > sweep->before)
+	if (!released && last + option_flow_idle_ns > sweep->before) {
+		sweep->left++;
 		return 0;
+	}
 	gone = *key;
 	flow_emit(FLOW_CLOSED, released ? *released : sweep->now, &gone, flow);
 	bpf_map_delete_elem(&flows, &gone);
-	sweep->closed++;
 	return 0;
 }
 
@@ -292,7 +293,7 @@ static long sweep_released(void *map, const u64 *cookie, u64 *released, struct s
 	return 0;
 }
 
-/* Closes idle flows and those of released sockets; run by the collector. Returns how many. */
+/* Closes idle flows and those of released sockets; run by the collector. Returns how many are left. */
 SEC("syscall")
 int udp_sweep(void *ctx)
 {
@@ -301,7 +302,7 @@ int udp_sweep(void *ctx)
 	sweep_clock_ns = sweep.now;
 	bpf_for_each_map_elem(&flows, sweep_flow, &sweep, 0);
 	bpf_for_each_map_elem(&released_sockets, sweep_released, &sweep, 0);
-	return sweep.closed;
+	return sweep.left;
 }
 
 SEC("iter/bpf_map_elem")

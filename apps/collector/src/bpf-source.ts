@@ -11,7 +11,8 @@ export function bpfSource(capture: Capture): LiveSource {
     sweepFlows: () => capture.sweepFlows(),
     stats: () => {
       const { lost, ringBytesUsed, blocked, oversize } = capture.stats();
-      return { lost, ringBytesUsed, readerBlocked: blocked, oversize };
+      const { flowTableSize: flowsLimit } = capture;
+      return { lost, ringBytesUsed, readerBlocked: blocked, oversize, flowsLimit };
     },
     wallOffsetNs: () => capture.wallOffsetNs(),
     close: () => capture.close(),

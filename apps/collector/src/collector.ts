@@ -35,6 +35,8 @@ export class Collector {
   readonly #timers: NodeJS.Timeout[];
   readonly #ignoreBus: () => void;
   #batchesAtSilenceCheck = 0;
+  /** UDP flows at the last sweep. */
+  #flows = 0;
 
   constructor(parts: CollectorParts) {
     const { bus, source, nodeName, sweepMs, onBatch } = parts;
@@ -69,6 +71,7 @@ export class Collector {
       ...this.#raw.counters,
       snapshots: this.#snapshots.count,
       resyncRequests: this.#snapshots.requests,
+      flows: this.#flows,
       'lost:kernel': lostRecords(lost),
       ...Object.fromEntries(byKind),
       flowsUntracked: lost[DropSlot.FLOWS_UNTRACKED] ?? 0,
@@ -97,7 +100,7 @@ export class Collector {
   }
 
   #sweep(): void {
-    this.#try('flows', () => this.#parts.source.sweepFlows());
+    this.#try('flows', () => (this.#flows = this.#parts.source.sweepFlows()));
   }
 
   #breakSilence(): void {

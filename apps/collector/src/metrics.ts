@@ -29,6 +29,19 @@ export function registerMetrics(
     'bytes that wait in the ring buffer',
     () => counters().ringBytesUsed ?? 0,
   );
+  // Only the kernel's table has a limit: what /proc shows needs no table.
+  const table = (what: string, help: string, key: string) =>
+    metrics.gaugeOf(
+      `netstatd_collector_table_${what}`,
+      help,
+      () => {
+        const { [key]: value, flowsLimit } = counters();
+        return value === undefined || flowsLimit === undefined ? [] : [[{ table: 'flows' }, value]];
+      },
+      ['table'],
+    );
+  table('entries', 'entries of a table of the kernel, when it was swept last', 'flows');
+  table('limit', 'how many it may hold; datagrams beyond are untracked', 'flowsLimit');
   metrics.gaugeOf('netstatd_bus_connected', '1 while the bus is there', () =>
     Number(bus.connected),
   );

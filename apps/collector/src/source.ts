@@ -22,7 +22,7 @@ export interface LiveSource {
   start(listener: ChunkListener): void;
   /** What is open now, between MARK_SNAPSHOT_BEGIN and MARK_SNAPSHOT_END. */
   snapshot(): Chunk[];
-  /** Ends the UDP flows that have been idle. */
+  /** Ends the UDP flows that have been idle. @returns how many are left */
   sweepFlows(): number;
   stats(): SourceStats;
   /** CLOCK_REALTIME - CLOCK_MONOTONIC now, in ns. */

@@ -108,7 +108,7 @@ struct hook *capture_hook(struct capture *capture, const char *name);
 int capture_map(struct capture *capture, const char *name);
 /* Losses by enum drop_slot, over all cpus. */
 bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS]);
-/* Runs the program that closes idle UDP flows. Flows closed, or -errno. */
+/* Runs the program that closes idle UDP flows. Flows left, or -errno. */
 int capture_sweep_flows(struct capture *capture);
 
 /* -- tracefs.c ----------------------------------------------------------------------------------------- */

@@ -32,11 +32,14 @@ export class Capture {
   readonly headroom: number;
   /** Every program of the BPF object by name, and what became of it. */
   readonly hooks: Readonly<Record<string, Hook>>;
+  /** UDP flows that are kept at a time; datagrams of others are counted as untracked. */
+  readonly flowTableSize: number;
   readonly #addon: Addon;
   #handle: Handle | undefined;
 
-  private constructor(addon: Addon, handle: Handle) {
+  private constructor(addon: Addon, handle: Handle, flowTableSize: number) {
     this.#addon = addon;
+    this.flowTableSize = flowTableSize;
     this.#handle = handle;
     this.headroom = addon.headroom;
     this.hooks = Object.fromEntries(addon.hooks(handle).map((hook) => [hook.name, hook]));
@@ -70,7 +73,7 @@ export class Capture {
       throw CaptureError.from(error, 'NO_ADDON');
     }
     try {
-      return new Capture(addon, addon.open(settings));
+      return new Capture(addon, addon.open(settings), flowTableSize);
     } catch (error) {
       throw CaptureError.from(error, 'LOAD_FAILED');
     }
@@ -98,7 +101,8 @@ export class Capture {
     return this.#addon.snapshot(this.#open());
   }
 
-  /** Closes the UDP flows that have been idle (records FLOW_CLOSED); to be called regularly. Returns how many. */
+  /** Closes the UDP flows that have been idle (records FLOW_CLOSED); to be called regularly. Returns how many
+   * are left. */
   sweepFlows(): number {
     return this.#addon.sweepFlows(this.#open());
   }
