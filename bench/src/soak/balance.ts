@@ -15,8 +15,8 @@ import type { Lagged } from './watch.ts';
 
 /** The end of a flow is told by the sweep that follows, once a second. */
 const AFTERMATH_MS = 2500;
-/** A loss is told when it is found out, not when it happens: at most so much later. */
-const TOLD_LATE_MS = 2000;
+/** Records of several processors are not told in the order of their times. */
+const DISORDER_MS = 1000;
 
 /** A time in which something may be missing, because it was announced. */
 interface Window {
@@ -89,7 +89,9 @@ export function balance(
   lagged: readonly Lagged[],
 ): Verdict[] {
   const losses = otherLosses(lagged, restarts);
-  const lossWindows = losses.map(({ atMs }) => ({ fromMs: atMs - TOLD_LATE_MS, toMs: atMs }));
+  const lossWindows = losses.map(({ fromMs, atMs }) => ({
+    ...{ fromMs: fromMs - DISORDER_MS, toMs: atMs },
+  }));
   const touched = (windows: readonly Window[]) => (group: Accounted) =>
     windows.some((window) => overlaps(group.made, window));
   const restarted = groups.filter(touched(restarts));

@@ -39,7 +39,9 @@ function memory(part: Part, samples: PartSample[], span: [number, number]): Verd
   };
 }
 
-const most = <T>(samples: T[], read: (sample: T) => number) => Math.max(...samples.map(read));
+/** Nothing sampled holds no rule. */
+const most = <T>(samples: T[], read: (sample: T) => number) =>
+  samples.length > 0 ? Math.max(...samples.map(read)) : Number.NaN;
 
 function descriptors(part: Part, samples: PartSample[], span: [number, number]): Verdict {
   const { third, last } = quarters(samples, ...span);

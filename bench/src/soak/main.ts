@@ -27,11 +27,12 @@ function peersVerdict(peers: number, { minutes, rate }: Options): Verdict {
 function verdictsOf(soak: Soak, options: Options): Verdict[] {
   const { account, restarts, watch, samples, verdicts } = soak;
   const { peers, malformed } = watch.state;
+  const closed = account.done.reduce((sum, { seen }) => sum + seen.closed + seen.acceptedClosed, 0);
   return [
     peersVerdict(peers, options),
     ...balance(account.done, restarts, watch.lagged),
     ...verdicts,
-    ...bounds(samples),
+    ...bounds(samples, closed),
     ...levels(samples, soak.beginMs, soak.endMs),
     { name: 'frames that were none', measured: `${malformed}`, rule: '0', ok: malformed === 0 },
   ];
@@ -76,11 +77,12 @@ async function main(options: Options): Promise<void> {
     process.stdout.write(`${tableOf(verdicts)}\n`);
     if (options.json !== undefined) writeFileSync(options.json, toJson(options, soak, verdicts));
     const failed = verdicts.filter(({ ok }) => !ok).length;
+    if (failed > 0) process.stderr.write(soak.log);
     process.stdout.write(`${verdicts.length - failed} hold, ${failed} do not\n`);
     process.exitCode = failed > 0 ? 1 : 0;
   } catch (error) {
     // A stop ends what the run waits for: that is no failure of its own.
-    if (!closing) progress.note(`soak: ${(error as Error).message}`);
+    if (!closing) progress.note(`${soak.log}soak: ${(error as Error).message}`);
     await close();
     process.exitCode = 1;
   }

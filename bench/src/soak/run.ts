@@ -24,6 +24,7 @@ const PLAN: readonly [at: number, what: Part | 'flood'][] = [
 ];
 const STATE_DIR = '/run/netstatd-soak';
 const RESIDENTS = 500;
+const LOG_LINES = 40;
 const FORKS_A_SECOND = 220;
 
 /** Everything that runs, and what it gave. */
@@ -61,6 +62,11 @@ export class Soak {
   }
   get samples(): Samples {
     return must(this.#samples);
+  }
+
+  /** The end of what `netstatd up` has written. */
+  get log(): string {
+    return this.#up?.log.split('\n').slice(-LOG_LINES).join('\n') ?? '';
   }
 
   /** Starts netstatd, the client and the load, does what is planned, and ends the load. */

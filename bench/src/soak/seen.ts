@@ -112,6 +112,11 @@ export class SeenGroups {
   peers = 0;
   openings = 0;
 
+  /** What comes may be part of an opening, not news. */
+  get opening(): boolean {
+    return this.#told !== undefined;
+  }
+
   /** A loss was told, or the gateway was away: an opening may follow. */
   expectOpening(): void {
     this.#mayOpen = true;

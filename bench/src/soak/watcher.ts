@@ -13,14 +13,21 @@ const [, , url = ''] = process.argv;
 const groups = new SeenGroups();
 const say = (word: Word | Answer) => process.send?.(word);
 
+/** Of the last connection told, as it came: it is read when a loss is told. */
+let lastTime = '';
+
 const client = openConntrack(url, [], {
   batch: true,
   onEvent: (event) => {
     groups.take(event);
+    if (event.type === 'connection.event' && !groups.opening) lastTime = event.timestamp;
     if (event.type === 'snapshot.complete') say({ word: 'complete', atMs: Date.now() });
   },
   onLagged: ({ place, dropped }) =>
-    say({ word: 'lagged', atMs: Date.now(), place: place ?? 'unknown', dropped }),
+    say({
+      ...{ word: 'lagged', atMs: Date.now(), fromMs: Date.parse(lastTime) || 0 },
+      ...{ place: place ?? 'unknown', dropped },
+    }),
   onOpen: () => groups.expectOpening(),
   onClose: (reason) => say({ word: 'closed', atMs: Date.now(), reason }),
 });

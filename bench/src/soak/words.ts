@@ -3,7 +3,14 @@ import type { Seen } from './seen.ts';
 /** What the watching client says by itself. Times are milliseconds since 1970. */
 export type Word =
   | { word: 'state'; events: number; malformed: number; peers: number; openings: number }
-  | { word: 'lagged'; atMs: number; place: string; dropped: number | undefined }
+  | {
+      word: 'lagged';
+      /** Time of the last connection told before: what is missing came after it. */
+      fromMs: number;
+      atMs: number;
+      place: string;
+      dropped: number | undefined;
+    }
   | { word: 'complete'; atMs: number }
   | { word: 'closed'; atMs: number; reason: string };
 
