@@ -198,6 +198,7 @@ enum drop_slot {
 struct tcp_runs {
 	__u64 taken_over;
 	__u64 busy; /* 0 or 1 */
+	__u64 listened; /* transitions to LISTEN */
 };
 
 #ifdef __bpf__

@@ -27,7 +27,7 @@ static __always_inline u8 snapshot_direction(struct sock *sk, struct tcp_sock *t
 		return DIRECTION_OUTBOUND;
 	if (sk->sk_max_ack_backlog)
 		return DIRECTION_INBOUND;
-	if (BPF_CORE_READ(tp, inet_conn.icsk_bind_hash, fastreuse) == BUCKET_OF_CONNECT)
+	if (tp->inet_conn.icsk_bind_hash && tp->inet_conn.icsk_bind_hash->fastreuse == BUCKET_OF_CONNECT)
 		return DIRECTION_OUTBOUND;
 	return DIRECTION_UNKNOWN;
 }
@@ -38,14 +38,10 @@ static __always_inline u8 snapshot_direction(struct sock *sk, struct tcp_sock *t
  */
 static __always_inline void snapshot_seed_owner(struct socket_memory *memory, struct task_struct *task)
 {
-	struct owner holder;
-
-	if (memory->owner.pid && !memory->seeded)
+	if (memory->owner.pid &&
+	    (!memory->seeded || memory->owner.start_ns <= task->group_leader->start_boottime))
 		return;
-	owner_of_task(&holder, task);
-	if (memory->owner.pid && memory->owner.start_ns <= holder.start_ns)
-		return;
-	memory->owner = holder;
+	owner_of_known_task(&memory->owner, task);
 	memory->seeded = 1;
 }
 

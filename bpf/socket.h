@@ -14,7 +14,7 @@ static __always_inline struct socket_memory *socket_memory(void *sk, bool create
 /* Whether bind() asked for this very port. */
 static __always_inline bool socket_port_was_asked(struct sock *sk)
 {
-	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
+	return BPF_CORE_READ_BITFIELD(sk, sk_userlocks) & SOCK_BINDPORT_LOCK;
 }
 
 /*

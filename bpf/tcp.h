@@ -10,6 +10,27 @@
 #include "emit.h"
 #include "socket.h"
 
+/*
+ * The kernel does not run a program that already runs on the same cpu: a transition in softirq that interrupts
+ * tcp_state in the midst of another would be lost. tcp_state_nested is attached beside it, finds tcp_state busy,
+ * and takes over. What neither of them sees is the difference between the runs that the kernel counts as missed
+ * (recursion_misses) and those taken over; the collector reports it as lost.
+ * One entry per cpu, for good.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct tcp_runs);
+} tcp_runs SEC(".maps");
+
+static __always_inline struct tcp_runs *tcp_runs_here(void)
+{
+	u32 only = 0;
+
+	return bpf_map_lookup_elem(&tcp_runs, &only);
+}
+
 /* Payload bytes received: tcp_rcv_nxt_update() counts the FIN as one, and tcp_fin() sets SOCK_DONE. */
 static __always_inline u64 tcp_bytes_received(struct tcp_sock *tp)
 {
@@ -74,7 +95,10 @@ static __always_inline void tcp_connecting(struct sock *sk, struct tcp_sock *tp,
 static __always_inline void tcp_listening(struct sock *sk, struct tcp_sock *tp, u64 now)
 {
 	struct socket_memory *memory = socket_memory(sk, true);
+	struct tcp_runs *runs = tcp_runs_here();
 
+	if (runs)
+		__sync_fetch_and_add(&runs->listened, 1);
 	if (memory) {
 		owner_of_current(&memory->owner);
 		memory->seeded = 0;
@@ -212,27 +236,6 @@ static __always_inline int tcp_transition(struct sock *sk, int from, int to)
 	else
 		tcp_closed(sk, tp, from, now);
 	return 0;
-}
-
-/*
- * The kernel does not run a program that already runs on the same cpu: a transition in softirq that interrupts
- * tcp_state in the midst of another would be lost. tcp_state_nested is attached beside it, finds tcp_state busy,
- * and takes over. What neither of them sees is the difference between the runs that the kernel counts as missed
- * (recursion_misses) and those taken over; the collector reports it as lost.
- * One entry per cpu, for good.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct tcp_runs);
-} tcp_runs SEC(".maps");
-
-static __always_inline struct tcp_runs *tcp_runs_here(void)
-{
-	u32 only = 0;
-
-	return bpf_map_lookup_elem(&tcp_runs, &only);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -11,6 +11,7 @@
  *   tracefs.c   attaches syscall tracepoints, with or without a mounted tracefs
  *   ring.c      the reader thread: ring buffer -> chunks -> a bounded queue towards JavaScript
  *   snapshot.c  runs the iterators
+ *   namespaces.c the network namespaces of a snapshot, and which of them need a look of their own
  *   addon.c     the JavaScript face
  */
 
@@ -108,6 +109,8 @@ struct hook *capture_hook(struct capture *capture, const char *name);
 int capture_map(struct capture *capture, const char *name);
 /* Losses by enum drop_slot, over all cpus. */
 bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS]);
+/* How many TCP sockets began to listen since the capture was opened. */
+bool capture_listened(struct capture *capture, uint64_t *sockets);
 /* Runs the program that closes idle UDP flows. Flows left, or -errno. */
 int capture_sweep_flows(struct capture *capture);
 

@@ -299,6 +299,16 @@ static uint64_t unseen_transitions(struct capture *capture)
 	return info.recursion_misses > runs.taken_over ? info.recursion_misses - runs.taken_over : 0;
 }
 
+bool capture_listened(struct capture *capture, uint64_t *sockets)
+{
+	struct tcp_runs runs;
+
+	if (!sum_cpus(capture_map(capture, "tcp_runs"), 0, sizeof(runs), (uint64_t *)&runs))
+		return false;
+	*sockets = runs.listened;
+	return true;
+}
+
 bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS])
 {
 	int fd = capture_map(capture, "drops");

@@ -1,31 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
-#include "capture.h"
+#include "namespaces.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <sys/stat.h>
+#include <netinet/in.h>
 
 #define READ_BYTES (64 << 10)
-#define NAMED_NAMESPACES "/run/netns"
 
 struct snapshot {
 	struct chunk_list *list;
 	uint64_t sockets, processes;
-	/* One process of each network namespace. */
-	struct namespace {
-		uint32_t netns, pid;
-	} *namespaces;
-	size_t namespace_count;
+	struct namespace_list namespaces;
 	/* Open-addressing table of the socket records so far, by cookie; a power of two slots. */
 	struct socket_record **seen;
 	size_t slots, used;
@@ -92,30 +83,9 @@ static int add_socket(struct snapshot *snapshot, const struct socket_record *rec
 		return -ENOMEM;
 	snapshot->used++;
 	snapshot->sockets++;
+	if (record->protocol == IPPROTO_TCP)
+		namespaces_note_socket(&snapshot->namespaces, record->netns);
 	return 0;
-}
-
-/* Namespaces are few, processes many and mostly in the last one seen. */
-static bool knows_namespace(const struct snapshot *snapshot, uint32_t netns)
-{
-	for (size_t i = snapshot->namespace_count; i-- > 0;)
-		if (snapshot->namespaces[i].netns == netns)
-			return true;
-	return false;
-}
-
-/* Short memory costs completeness only. */
-static void note_namespace(struct snapshot *snapshot, const struct process_record *process)
-{
-	struct namespace *more;
-
-	if (knows_namespace(snapshot, process->netns))
-		return;
-	more = realloc(snapshot->namespaces, (snapshot->namespace_count + 1) * sizeof(*more));
-	if (!more)
-		return;
-	snapshot->namespaces = more;
-	more[snapshot->namespace_count++] = (struct namespace){ process->netns, process->pid };
 }
 
 static int add_record(struct snapshot *snapshot, const struct record_header *header)
@@ -126,7 +96,7 @@ static int add_record(struct snapshot *snapshot, const struct record_header *hea
 		return add_socket(snapshot, (const struct socket_record *)header);
 	if (header->type == RECORD_PROCESS) {
 		snapshot->processes++;
-		note_namespace(snapshot, (const struct process_record *)header);
+		namespaces_note_process(&snapshot->namespaces, (const struct process_record *)header);
 	}
 	return chunk_list_append(snapshot->list, header, header->size) ? 0 : -ENOMEM;
 }
@@ -201,82 +171,53 @@ struct visit {
 	int error;
 };
 
-/* Runs the iterator in one namespace. One that is gone or may not be entered has nothing to tell. */
-static int visit_namespace(struct visit *visit, const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), error = 0;
-
-	if (fd >= 0 && !setns(fd, CLONE_NEWNET))
-		error = run_iterator(visit->snapshot, visit->hook);
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
-/* In a thread of its own, because it changes its network namespace for good. */
-static void *visit_namespaces(void *context)
+static bool walk_namespace(void *context)
 {
 	struct visit *visit = context;
-	struct snapshot *snapshot = visit->snapshot;
-	DIR *named = opendir(NAMED_NAMESPACES);
-	struct dirent *entry;
-	struct stat status;
-	char path[sizeof(NAMED_NAMESPACES) + 256];
 
-	/* Namespaces with a name and without a process: only their number is learnt here. */
-	while (named && (entry = readdir(named)))
-		if (*entry->d_name != '.') {
-			snprintf(path, sizeof(path), NAMED_NAMESPACES "/%s", entry->d_name);
-			if (!stat(path, &status) && !knows_namespace(snapshot, status.st_ino) && !visit->error)
-				visit->error = visit_namespace(visit, path);
-		}
-	if (named)
-		closedir(named);
-	for (size_t i = 0; i < snapshot->namespace_count && !visit->error; i++) {
-		snprintf(path, sizeof(path), "/proc/%u/ns/net", snapshot->namespaces[i].pid);
-		visit->error = visit_namespace(visit, path);
-	}
-	return NULL;
+	visit->error = run_iterator(visit->snapshot, visit->hook);
+	return !visit->error;
 }
 
-/* Sockets that no process holds: not accepted yet, or closed with data on the way. */
-static int run_in_namespaces(struct capture *capture, struct snapshot *snapshot)
+/*
+ * TCP sockets that no process holds: not accepted yet, or closed with data on the way. A walk takes some 5 ms in
+ * each namespace, so it is left out where `files`, run in between, tells of all that the kernel counts there.
+ */
+static int run_with_namespaces(struct capture *capture, struct snapshot *snapshot)
 {
 	struct visit visit = { .snapshot = snapshot, .hook = capture_hook(capture, "snapshot_namespace") };
-	pthread_t thread;
 	int error;
 
-	if (!visit.hook)
-		return 0;
-	error = pthread_create(&thread, NULL, visit_namespaces, &visit);
-	if (error)
-		return -error;
-	pthread_join(thread, NULL);
-	return visit.error;
+	if (visit.hook)
+		namespaces_count(&snapshot->namespaces, capture);
+	error = run_named(capture, snapshot, "snapshot_files");
+	if (error || !visit.hook)
+		return error;
+	error = namespaces_visit_uncertain(&snapshot->namespaces, capture, walk_namespace, &visit);
+	return error ? error : visit.error;
 }
 
 int snapshot_take(struct capture *capture, struct chunk_list *list)
 {
 	struct snapshot snapshot = { .list = list };
+	/* Once all namespaces have been looked into, all their sockets are remembered. */
+	bool remembered = capture->visited && capture_hook(capture, "snapshot_memories");
 	int error = mark(&snapshot, MARK_SNAPSHOT_BEGIN);
 
 	if (!error)
 		error = run_named(capture, &snapshot, "snapshot_processes");
-	if (!error)
+	if (!error && remembered)
 		error = run_named(capture, &snapshot, "snapshot_files");
+	if (!error && remembered)
+		error = run_named(capture, &snapshot, "snapshot_memories");
+	if (!error && !remembered)
+		error = run_with_namespaces(capture, &snapshot);
+	capture->visited |= !error;
 	if (!error)
 		error = run_named(capture, &snapshot, "udp_snapshot");
-	if (!error) {
-		/* The namespaces cost 2 ms each; once they have been visited, all their sockets are remembered. */
-		if (capture->visited && capture_hook(capture, "snapshot_memories"))
-			error = run_named(capture, &snapshot, "snapshot_memories");
-		else
-			error = run_in_namespaces(capture, &snapshot);
-		capture->visited |= !error;
-	}
 	if (!error)
 		error = mark(&snapshot, MARK_SNAPSHOT_END);
-	free(snapshot.namespaces);
+	namespaces_free(&snapshot.namespaces);
 	free(snapshot.seen);
 	return error;
 }
