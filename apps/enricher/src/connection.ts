@@ -59,8 +59,10 @@ export class Connection implements Omit<ConnectionFields, 'state'> {
   timeNs: number;
   /** Number of the snapshot that showed it last. */
   seen = 0;
-  /** Clients know of it. */
+  /** Clients know of it, or will when the description of its container is there. */
   announced = false;
+  /** Clients know of it without its owner, who waits for the description of the container. */
+  ownerWaits = false;
   /** Waits for its owner before its ESTABLISHED is sent. */
   held = false;
   /** Its end, when it came while the ESTABLISHED was held. */
@@ -91,10 +93,16 @@ export class Connection implements Omit<ConnectionFields, 'state'> {
     return this.container?.containerUid;
   }
 
-  // Not known from the cgroup alone.
-  declare readonly podName: undefined;
-  declare readonly namespace: undefined;
-  declare readonly containerName: undefined;
+  get podName(): string | undefined {
+    return this.container?.podName;
+  }
+  get namespace(): string | undefined {
+    return this.container?.namespace;
+  }
+  get containerName(): string | undefined {
+    return this.container?.containerName;
+  }
+
   declare readonly actualRemoteIP: undefined;
   declare readonly actualRemotePort: undefined;
   declare readonly hostname: undefined;

@@ -38,6 +38,18 @@ export class Counters {
   ownersMissing = 0;
   /** Held connections that had to be let go early because too many waited. */
   heldOverflow = 0;
+  /** Containers that something named: described in time for its events, after they had left, not at all so far. */
+  containersInTime = 0;
+  containersLate = 0;
+  containersUndescribed = 0;
+  /** Containers that are another than when they were announced, and were announced again. */
+  containersChanged = 0;
+  /** Containers whose events had to leave early because too many waited. */
+  containerWaitOverflow = 0;
+  /** Events that were sent again with the container that they had lacked. */
+  correctedRows = 0;
+  /** Pids that a runtime gave for a container and whose cgroups are not the container's: not believed. */
+  foreignPids = 0;
   /** Corrections after a loss: connections opened and closed because a snapshot showed them or did not. */
   presumedOpen = 0;
   presumedClosed = 0;

@@ -1,3 +1,4 @@
+import type { RuntimeContainer } from '@netstatd/containers';
 import { makeRow } from '@netstatd/events';
 import type { CgroupIndex } from '@netstatd/procfs';
 import {
@@ -11,17 +12,21 @@ import {
 import { Announcer, type Emit } from './announcer.ts';
 import { Connections } from './connections.ts';
 import { Containers } from './containers.ts';
+import { Corrections } from './corrections.ts';
 import { Counters } from './counters.ts';
 import { Cursor, type Loss } from './cursor.ts';
+import { Descriptions } from './descriptions.ts';
 import { Flows } from './flows.ts';
 import type { Host } from './host.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import { Listeners } from './listeners.ts';
 import { Owners } from './owners.ts';
 import type { ProcessSource, RecordMoment } from './parts.ts';
+import { Pods } from './pods.ts';
 import { Processes } from './processes.ts';
 import { ReadClock } from './read-clock.ts';
 import { Resync, type Waits } from './resync.ts';
+import type { RuntimeSource } from './runtime-source.ts';
 import type { TableUse } from './table.ts';
 
 export interface EnricherOptions {
@@ -38,6 +43,12 @@ export interface EnricherOptions {
   readonly legacyCgroups: boolean;
   /** How long an inbound connection waits for its owner. */
   readonly acceptWaitMs: number;
+  /** How long what names a container waits for its description, while a runtime is followed. */
+  readonly containerWaitMs?: number;
+  /** Asked for containers; what it tells comes through `describe`, `undescribe` and `unknownContainer`. */
+  readonly runtime?: RuntimeSource;
+  /** Name of this node, as it stands in events. */
+  readonly node?: string;
   readonly limits?: Partial<Limits>;
   /** The records are those of a recording, and no others: the clock and the host are the recording's. */
   readonly replay?: boolean;
@@ -56,6 +67,10 @@ export class Enricher {
   readonly flows: Flows;
   readonly announcer: Announcer;
   readonly host: Host;
+  readonly pods: Pods;
+  readonly #descriptions: Descriptions;
+  readonly #corrections = new Corrections();
+  readonly #runtime: RuntimeSource | undefined;
   readonly #emit: Emit;
   readonly #replay: boolean;
   readonly #reader = new BatchReader();
@@ -67,18 +82,29 @@ export class Enricher {
   readonly #moment: RecordMoment = { flags: 0, micros: 0, timeNs: 0 };
 
   constructor(options: EnricherOptions) {
-    const { emit, host, procfs, cgroups, legacyCgroups } = options;
+    const { emit, host, procfs, cgroups, legacyCgroups, runtime } = options;
     const { counters } = this;
     const limits = { ...defaultLimits, ...options.limits };
     this.#emit = emit;
     this.#replay = options.replay ?? false;
     this.host = host;
     this.processes = new Processes(procfs, limits);
-    this.containers = new Containers(cgroups, procfs, legacyCgroups, limits);
-    this.announcer = new Announcer(emit, this.containers, host, counters);
-    const { announcer } = this;
+    this.#runtime = runtime;
+    const pods = (this.pods = new Pods(options.node));
+    host.houses(pods);
+    const containers = new Containers(cgroups, procfs, legacyCgroups, limits, pods, (evicted) =>
+      this.announcer.containerRemoved(evicted, this.nowMicros),
+    );
+    this.containers = containers;
+    const patience = { waitMs: options.containerWaitMs ?? 0, maxRows: limits.waitingRows };
+    const announcer = new Announcer({ emit, containers, host, counters, patience, runtime });
+    this.announcer = announcer;
+    this.#descriptions = new Descriptions({
+      ...{ containers, pods, announcer, host, procfs, counters },
+      corrections: this.#corrections,
+    });
     const owners = new Owners(this.processes, announcer);
-    this.listeners = new Listeners({ emit, announcer, owners, host, counters }, limits);
+    this.listeners = new Listeners({ announcer, owners, host, counters }, limits);
     const parts = { announcer, owners, listeners: this.listeners, host, counters };
     this.connections = new Connections(parts, limits, options.acceptWaitMs);
     this.flows = new Flows(parts, limits);
@@ -117,6 +143,8 @@ export class Enricher {
       return;
     }
     counters.batches++;
+    this.announcer.waiting.expire(nowMs);
+    this.#corrections.send(this, this.nowMicros);
     if (this.#replay) this.#playedMicros = reader.wallMicros(reader.readNs);
     // Only the kernel may have lost records while the snapshot in this very batch was taken.
     const clean = !losses.some(({ place }) => place === 'kernel');
@@ -138,16 +166,40 @@ export class Enricher {
   tick(nowMs: number): void {
     const readNs = this.#clock.nowNs(nowMs);
     this.connections.release(readNs);
+    this.#descriptions.settle(readNs, this.nowMicros);
+    this.announcer.waiting.expire(nowMs);
+    this.#corrections.send(this, this.nowMicros);
     if (!this.#resync.tick(nowMs, readNs)) return;
     this.connections.settle();
     this.flows.settle();
     this.listeners.settle();
   }
 
+  /** A runtime describes a container, the first time or anew. */
+  describe(container: RuntimeContainer): void {
+    this.#descriptions.take(container, this.nowMicros);
+  }
+
+  /** A runtime knows no such container any more. @param atNs now, CLOCK_MONOTONIC nanoseconds */
+  undescribe(id: string, atNs: number): void {
+    this.#descriptions.remove(id, atNs);
+  }
+
+  /** A container that was asked for is not known to any runtime. */
+  unknownContainer(id: string): void {
+    this.#descriptions.unknown(id);
+  }
+
+  /** Reads the addresses of pods anew; to be called every few seconds. */
+  refreshPods(): void {
+    this.#descriptions.refresh(this.nowMicros);
+  }
+
   /** How much is remembered, and what had to be forgotten for want of room. */
   gauges(): Record<string, number> {
     const { connections, flows, processes, containers, listeners } = this;
-    const sizes: Record<string, number> = { held: connections.held };
+    const { size: waitingRows } = this.announcer.waiting;
+    const sizes: Record<string, number> = { held: connections.held, waitingRows };
     for (const [name, table] of Object.entries({
       ...{ connections, flows, processes, containers, listeners },
     })) {
@@ -221,10 +273,11 @@ export class Enricher {
     this.counters.cgroupRecords++;
     const { kind, cgroup } = this.#reader;
     if (kind === CgroupKind.MADE) {
-      this.containers.made(cgroup.cgroupId, cgroup.tail);
+      const unknown = this.containers.made(cgroup.cgroupId, cgroup.tail);
+      if (unknown !== undefined && this.#runtime?.following) this.#runtime.ask(unknown);
     } else if (kind === CgroupKind.REMOVED) {
       const container = this.containers.removed(cgroup.cgroupId, cgroup.tail);
-      if (container) this.announcer.containerRemoved(container, this.#moment.micros);
+      if (container?.removed) this.announcer.containerRemoved(container, this.#moment.micros);
     } else {
       this.counters.unknownKinds++;
     }

@@ -1,3 +1,4 @@
+import type { RuntimeContainer } from '@netstatd/containers';
 import { fromRow, type EventOf, type EventRow, type EventType } from '@netstatd/events';
 import { eventSchemas } from '@netstatd/events';
 import { CgroupIndex, ProcFs } from '@netstatd/procfs';
@@ -21,6 +22,8 @@ import { join } from 'node:path';
 import { Enricher } from './enricher.ts';
 import { Host } from './host.ts';
 import type { Limits } from './limits.ts';
+import type { RuntimeSource } from './runtime-source.ts';
+import { snapshotRows } from './snapshot-rows.ts';
 
 export const HOST_NETNS = 4026531833;
 /** Boot of the machine in the tests, milliseconds since 1970. */
@@ -147,7 +150,14 @@ export class Harness {
   lostBefore = 0;
 
   constructor(
-    options: { acceptWaitMs?: number; limits?: Partial<Limits>; procRoot?: string } = {},
+    options: {
+      acceptWaitMs?: number;
+      limits?: Partial<Limits>;
+      procRoot?: string;
+      legacyCgroups?: boolean;
+      runtime?: RuntimeSource;
+      containerWaitMs?: number;
+    } = {},
   ) {
     const procfs = new ProcFs(options.procRoot ?? NOWHERE);
     this.enricher = new Enricher({
@@ -161,8 +171,11 @@ export class Harness {
       }),
       procfs,
       cgroups: new CgroupIndex(NOWHERE, () => this.nowMs),
-      legacyCgroups: options.procRoot !== undefined,
+      legacyCgroups: options.legacyCgroups ?? options.procRoot !== undefined,
       acceptWaitMs: options.acceptWaitMs ?? 100,
+      containerWaitMs: options.containerWaitMs ?? 200,
+      ...(options.runtime && { runtime: options.runtime }),
+      node: 'node',
       limits: options.limits ?? {},
     });
   }
@@ -201,6 +214,24 @@ export class Harness {
         this.enricher.tick(this.nowMs);
       }
     });
+  }
+
+  /** A runtime describes a container. */
+  describe(container: RuntimeContainer): Event[] {
+    return this.during(() => this.enricher.describe(container));
+  }
+
+  /** A runtime has removed a container, and all that happened before has been read. */
+  undescribe(id: string): Event[] {
+    return this.during(() => {
+      this.enricher.undescribe(id, 0);
+      this.enricher.tick(this.nowMs);
+    });
+  }
+
+  /** The state as a client gets it that comes now. */
+  state(filter: Readonly<Record<string, string[]>> = {}): Event[] {
+    return [...snapshotRows(this.enricher, 'node', { v: 1, filter }, 0)].map(toEvent);
   }
 
   during(action: () => void): Event[] {

@@ -1,5 +1,6 @@
 import { eventSchemas, makeRow, type EventRow, type Remote } from '@netstatd/events';
 import type { ProcFs } from '@netstatd/procfs';
+import type { Pods } from './pods.ts';
 
 /** Where host.info is read from. */
 export interface HostSource {
@@ -30,6 +31,7 @@ export class Host {
   #addresses = new Set<string>();
   #capture: Readonly<Record<string, string>> = {};
   #told = '';
+  #pods: Pods | undefined;
 
   constructor(source: HostSource) {
     this.#source = source;
@@ -67,10 +69,15 @@ export class Host {
     return true;
   }
 
-  /** What an address is, as far as the host alone can tell. One object per kind, shared by all rows. */
+  /** Addresses may be those of pods from here on. */
+  houses(pods: Pods): void {
+    this.#pods = pods;
+  }
+
+  /** What an address is, as far as this machine can tell. One object per kind or pod, shared by all rows. */
   remoteOf(ip: string): Remote {
     if (ip.startsWith('127.') || ip === '::1') return loopback;
-    return this.#addresses.has(ip) ? host : external;
+    return this.#addresses.has(ip) ? host : (this.#pods?.remoteOf(ip) ?? external);
   }
 
   isHostNetns(netns: number | undefined): boolean | undefined {

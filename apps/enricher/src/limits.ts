@@ -10,6 +10,8 @@ export interface Limits {
   readonly exited: number;
   readonly listeners: number;
   readonly containers: number;
+  /** Rows that wait for the description of their container. */
+  readonly waitingRows: number;
   /** Closed connections: for accepts that are told late, and against telling anything twice. */
   readonly closed: number;
   /** Inbound connections that wait for their owner. */
@@ -23,6 +25,7 @@ export const defaultLimits: Limits = {
   exited: 16_384,
   listeners: 65_536,
   containers: 16_384,
+  waitingRows: 16_384,
   closed: 16_384,
   held: 65_536,
 };

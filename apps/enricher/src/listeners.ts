@@ -1,6 +1,6 @@
 import { makeRow, type EventRow } from '@netstatd/events';
 import { RecordFlag, SocketKind, type SocketView } from '@netstatd/records';
-import type { Announcer, Emit } from './announcer.ts';
+import type { Announcer } from './announcer.ts';
 import { BoundedMap } from './bounded-map.ts';
 import type { Connection } from './connection.ts';
 import type { Counters } from './counters.ts';
@@ -17,7 +17,6 @@ import { useOf, type TableUse } from './table.ts';
  * sockets of the process share it: port.listening with the first, port.closed with the last.
  */
 export class Listeners {
-  readonly #emit: Emit;
   readonly #announcer: Announcer;
   readonly #owners: Owners;
   readonly #host: Host;
@@ -30,10 +29,9 @@ export class Listeners {
   #nowMicros = 0;
 
   constructor(
-    parts: { emit: Emit; announcer: Announcer; owners: Owners; host: Host; counters: Counters },
+    parts: { announcer: Announcer; owners: Owners; host: Host; counters: Counters },
     limits: Pick<Limits, 'listeners'>,
   ) {
-    this.#emit = parts.emit;
     this.#announcer = parts.announcer;
     this.#owners = parts.owners;
     this.#host = parts.host;
@@ -49,6 +47,9 @@ export class Listeners {
   }
   tables(): TableUse[] {
     return [useOf('listeners', this.#byCookie)];
+  }
+  values(): IterableIterator<Listener> {
+    return this.#byCookie.values();
   }
   get(cookie: number): Listener | undefined {
     return this.#byCookie.get(cookie);
@@ -96,6 +97,12 @@ export class Listeners {
     }
   }
 
+  /** Sends port.listening as it is now. */
+  tell(listener: Listener): void {
+    const row = this.row('port.listening', listener, listener.sinceMicros);
+    this.#announcer.send(row, listener.container, listener.endpoint);
+  }
+
   /** The row of a port. */
   row(type: 'port.listening' | 'port.closed', listener: Listener, micros: number): EventRow {
     return makeRow(type, {
@@ -108,6 +115,9 @@ export class Listeners {
       pid: listener.process?.pid,
       exe: listener.exe,
       containerUid: listener.container?.containerUid,
+      podName: listener.container?.podName,
+      namespace: listener.container?.namespace,
+      containerName: listener.container?.containerName,
     });
   }
 
@@ -142,7 +152,7 @@ export class Listeners {
     const { endpoint } = listener;
     const before = this.row('port.closed', listener, moment.micros);
     if (!this.#owners.take(listener, view, moment.flags, moment.micros)) return;
-    if (this.#drop(listener, endpoint)) this.#emit(before);
+    if (this.#drop(listener, endpoint)) this.#announcer.send(before, undefined, endpoint);
     this.#print(listener);
   }
 
@@ -153,7 +163,7 @@ export class Listeners {
       return;
     }
     this.#endpoints.set(listener.endpoint, new Set([listener]));
-    this.#emit(this.row('port.listening', listener, listener.sinceMicros));
+    this.tell(listener);
   }
 
   #close(listener: Listener): void {
@@ -161,9 +171,16 @@ export class Listeners {
     const left = (this.#places.get(place) ?? 1) - 1;
     if (left === 0) this.#places.delete(place);
     else this.#places.set(place, left);
-    if (this.#drop(listener, endpoint)) {
-      this.#emit(this.row('port.closed', listener, this.#nowMicros));
+    const [told] = this.#endpoints.get(endpoint) ?? [];
+    const last = this.#drop(listener, endpoint);
+    const [next] = this.#endpoints.get(endpoint) ?? [];
+    // A pid that was given again: the port is another container's from here on.
+    const passed = told === listener && next !== undefined && next.container !== told.container;
+    if (last || passed) {
+      const row = this.row('port.closed', listener, this.#nowMicros);
+      this.#announcer.send(row, listener.container, endpoint);
     }
+    if (passed) this.tell(next);
     this.#announcer.release(listener, this.#nowMicros);
   }
 

@@ -28,7 +28,7 @@ export function recordedMachine(version: string): MachineParts {
   const procfs = { hostNetns: unknown, kernelRelease: unknown, bootId: unknown };
   return {
     host: new Host({ procfs, addresses: () => [], version }),
-    procfs: { readProcess: unknown, readCgroups: unknown },
+    procfs: { readProcess: unknown, readCgroups: unknown, addressesOf: () => [] },
     cgroups: new CgroupIndex(null),
     legacyCgroups: false,
   };

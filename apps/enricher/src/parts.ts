@@ -7,7 +7,7 @@ import type { Listeners } from './listeners.ts';
 import type { Owners } from './owners.ts';
 
 /** Where processes are looked up that records told too little of. */
-export type ProcessSource = Pick<ProcFs, 'readProcess' | 'readCgroups'>;
+export type ProcessSource = Pick<ProcFs, 'readProcess' | 'readCgroups' | 'addressesOf'>;
 
 /** What the tables of connections and of flows stand on. */
 export interface Parts {

@@ -131,7 +131,7 @@ export class Processes {
     if (kind === ProcessKind.FORKED) this.#inherit(process);
     else process.exe = view.exe;
     // What the parent's container was still holds until /proc says otherwise.
-    if (kind === ProcessKind.EXECUTED) process.legacyKnown = false;
+    if (kind === ProcessKind.EXECUTED) process.containerVersion = -1;
     process.nameSought = false;
     return process.exe !== exe || process.comm !== comm || process.cgroupId !== cgroupId;
   }
@@ -139,10 +139,7 @@ export class Processes {
   /** A new process executes what its parent did when it forked. */
   #inherit(child: Process): void {
     const parent = this.#living.get(child.ppid ?? 0);
-    if (parent === undefined) return;
-    child.exe = parent.exe;
-    child.legacyContainer = parent.legacyContainer;
-    child.legacyKnown = parent.legacyKnown;
+    if (parent !== undefined) child.bornOf(parent);
   }
 
   #readProc(process: Process): boolean {

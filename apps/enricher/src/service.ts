@@ -4,11 +4,12 @@ import { Backoff, type Log, type Readiness } from '@netstatd/service';
 import { StatusBoard, StatusPublisher, StreamPublisher } from '@netstatd/stream';
 import { Enricher } from './enricher.ts';
 import { recordedMachine, thisMachine } from './machine.ts';
+import { RuntimeLink, type Follow } from './runtime-link.ts';
 import { snapshotRows } from './snapshot-rows.ts';
 
-/** Shorter than anything that is waited for; a tick without work costs a microsecond. */
 /** A collector says something at least every 2 s: after so long without, a wrong one has gone. */
 const FOREIGN_MEMORY_MS = 5_000;
+/** Shorter than anything that is waited for; a tick without work costs a microsecond. */
 const TICK_MS = 20;
 /** Raw batches up to here have waited for company already: their events leave at once. */
 const SMALL_BATCH_BYTES = 64 << 10;
@@ -17,6 +18,9 @@ const HOST_REFRESH_MS = 10_000;
 const REPLAY_ASK_MS = 250;
 /** Without a collector the stream begins all the same after this, with what little is known. */
 const BEGIN_WAIT_MS = 3000;
+/** A container runtime that is slow to list what it has does not keep the stream from beginning for longer. */
+const RUNTIME_WAIT_MS = 2000;
+const PODS_REFRESH_MS = 10_000;
 
 export interface EnricherServiceOptions {
   readonly bus: Bus;
@@ -25,6 +29,10 @@ export interface EnricherServiceOptions {
   readonly procRoot: string;
   /** Records of a recording come, and nothing of this machine is to be told. */
   readonly replay: boolean;
+  /** How long events wait for the description of their container, ms. */
+  readonly containerWaitMs?: number;
+  /** Follows the container runtimes; without it containers are known by their cgroups alone. */
+  readonly follow?: Follow | undefined;
   readonly version: string;
   readonly log: Log;
   readonly ready: Readiness;
@@ -43,6 +51,7 @@ export class EnricherService {
   /** Of the clock that `tick` goes by. */
   #startedAt: number;
   #playedMs = 0;
+  readonly #runtimes: RuntimeLink | undefined;
   readonly #board: StatusBoard;
   /** Batches of the wrong kind of source at the last look, and when one was last seen to come. */
   readonly #foreign = { batches: 0, atMs: -Infinity };
@@ -51,11 +60,14 @@ export class EnricherService {
 
   /** @throws RangeError on a bad node name */
   constructor(options: EnricherServiceOptions) {
-    const { bus, node, log, version, replay, acceptWaitMs } = options;
+    const { bus, node, log, version, replay, acceptWaitMs, containerWaitMs = 200 } = options;
     const { raw, resync } = subjects(node);
     this.#options = options;
     this.#startedAt = replay ? Infinity : performance.now();
     const ask = (reason: string) => bus.publish(resync, pack({ reason, reader: this.#reader }));
+    // What is on this machine now says nothing about a recording.
+    const follow = replay ? undefined : options.follow;
+    this.#runtimes = follow && new RuntimeLink(follow, containerWaitMs);
     this.enricher = new Enricher({
       emit: (row) => this.#publisher?.publish(row),
       requestResync: (reason) => {
@@ -65,7 +77,8 @@ export class EnricherService {
       },
       waits: new Backoff({ baseMs: 250, maxMs: 5000 }),
       ...(replay ? recordedMachine(version) : thisMachine(options.procRoot, version)),
-      ...{ acceptWaitMs, replay },
+      ...{ acceptWaitMs, replay, node, containerWaitMs },
+      ...(this.#runtimes && { runtime: this.#runtimes }),
     });
     this.#board = new StatusBoard({ bus, node, log, onChange: () => this.#look() });
     this.#status = new StatusPublisher({
@@ -86,7 +99,10 @@ export class EnricherService {
     const refreshing = replay
       ? undefined
       : setInterval(() => this.enricher.host.refresh(), HOST_REFRESH_MS);
+    const refreshingPods = setInterval(() => this.enricher.refreshPods(), PODS_REFRESH_MS);
     this.#closers = [
+      () => this.#runtimes?.close(),
+      () => clearInterval(refreshingPods),
       () => subscription.close(),
       () => clearInterval(ticking),
       () => clearInterval(looking),
@@ -95,6 +111,7 @@ export class EnricherService {
       () => this.#board.close(),
       () => this.#publisher?.close(),
     ];
+    this.#runtimes?.start(this.enricher);
     this.#look();
   }
 
@@ -106,6 +123,7 @@ export class EnricherService {
     return {
       ...enricher.counters.toObject(),
       ...enricher.gauges(),
+      ...this.#runtimes?.counters(),
       events: published?.events ?? 0,
       droppedEvents: published?.droppedEvents ?? 0,
       oversizedRows: published?.oversizedRows ?? 0,
@@ -142,7 +160,7 @@ export class EnricherService {
   #tick(nowMs: number): void {
     const { enricher } = this;
     enricher.tick(nowMs);
-    if (this.#publisher || !(enricher.synced || nowMs - this.#startedAt > BEGIN_WAIT_MS)) return;
+    if (this.#publisher || !this.#mayBegin(nowMs - this.#startedAt)) return;
     const { bus, node, log } = this.#options;
     this.#publisher = new StreamPublisher({
       ...{ bus, node, log },
@@ -150,6 +168,12 @@ export class EnricherService {
     });
     this.#look();
     this.#tellHost();
+  }
+
+  #mayBegin(sinceMs: number): boolean {
+    if (sinceMs > BEGIN_WAIT_MS) return true;
+    const described = this.#runtimes?.settled !== false || sinceMs > RUNTIME_WAIT_MS;
+    return this.enricher.synced && described;
   }
 
   /** Looks after the collector's heartbeat, and says what it found. */
@@ -161,6 +185,9 @@ export class EnricherService {
     const silence = collector ? 'the collector is silent' : 'nothing was heard of the collector';
     ready.set('raw', collector !== undefined && !collector.silent, silence);
     ready.set('state', synced, 'waiting for a snapshot of the collector');
+    // Connections and processes are seen all the same, with the ids of their containers.
+    const missed = this.#runtimes?.missed;
+    ready.note('containers', missed && `containers lack names: ${missed}`);
     const strangers = replay
       ? 'records of this machine come in; start the enricher without --replay'
       : 'records of a recording come in; start the enricher with --replay';
@@ -185,12 +212,13 @@ export class EnricherService {
 
   #read() {
     const { ready } = this.#options;
-    const reasons = Object.values(ready.reasons());
+    const reasons = Object.values({ ...ready.reasons(), ...ready.notes() });
+    const runtimes = this.#runtimes && { runtimes: this.#runtimes.name };
     return {
       ready: ready.ready,
       ...(reasons.length > 0 ? { reason: reasons.join('; ') } : {}),
       counters: this.counters(),
-      ...(this.#publisher ? { info: { epoch: this.#publisher.epoch } } : {}),
+      ...(this.#publisher ? { info: { epoch: this.#publisher.epoch, ...runtimes } } : {}),
     };
   }
 }

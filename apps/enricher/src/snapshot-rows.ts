@@ -1,4 +1,6 @@
 import {
+  columns,
+  connectionRow,
   eventTypes,
   filterErrorText,
   parseFilter,
@@ -7,8 +9,7 @@ import {
   type EventType,
   type SnapshotRequest,
 } from '@netstatd/events';
-import { connectionRow } from '@netstatd/events';
-import { containerRow } from './announcer.ts';
+import type { Connection } from './connection.ts';
 import type { Enricher } from './enricher.ts';
 import { Process } from './process.ts';
 
@@ -86,7 +87,7 @@ function sections(enricher: Enricher, micros: number): readonly Section<never>[]
       items: () => where(containers.values(), ({ announced }) => announced),
       rank: () => 0,
       name: ({ containerUid }) => containerUid,
-      row: (container) => containerRow('container.added', container, micros),
+      row: (container) => container.row('container.added', micros),
     }),
     section({
       type: 'process.metainfo',
@@ -97,7 +98,7 @@ function sections(enricher: Enricher, micros: number): readonly Section<never>[]
     }),
     section({
       type: 'port.listening',
-      items: () => listeners.endpoints(),
+      items: () => announcedPorts(enricher),
       rank: ({ port }) => port,
       name: ({ endpoint }) => endpoint,
       row: (listener) => listeners.row('port.listening', listener, listener.sinceMicros),
@@ -107,10 +108,7 @@ function sections(enricher: Enricher, micros: number): readonly Section<never>[]
       items: () => announcedConnections(enricher),
       rank: ({ cookie }) => cookie,
       name: ({ remoteIP, remotePort }) => `${remotePort} ${remoteIP}`,
-      row: (connection) => {
-        const { sinceMicros, state } = connection;
-        return connectionRow('connection.event', sinceMicros, state, connection);
-      },
+      row: announcedRow,
     }),
   ];
 }
@@ -120,17 +118,38 @@ function section<T>(of: Section<T>): Section<never> {
   return of as unknown as Section<never>;
 }
 
-function* announcedConnections({ connections, flows }: Enricher) {
-  yield* where(connections.values(), ({ announced }) => announced);
-  yield* flows.values();
+/** Clients do not know yet what waits for the description of its container. */
+function* announcedConnections({ connections, flows }: Enricher): Iterable<Connection> {
+  for (const table of [connections, flows]) {
+    yield* where(table.values(), ({ announced, ownerWaits, container }) => {
+      return announced && (ownerWaits || container?.waiting === undefined);
+    });
+  }
 }
+
+function announcedPorts({ listeners }: Enricher) {
+  return where(listeners.endpoints(), ({ container }) => container?.waiting === undefined);
+}
+
+/** A connection as clients know it: an owner who waits for the description of the container is not named yet. */
+function announcedRow(connection: Connection): EventRow {
+  const { sinceMicros, state, container } = connection;
+  const row = connectionRow('connection.event', sinceMicros, state, connection);
+  if (container?.waiting !== undefined) {
+    const at = columns['connection.event'];
+    for (const name of ownerFields) row[at[name]] = undefined;
+  }
+  return row;
+}
+
+const ownerFields = ['pid', 'comm', 'exe', 'uid', 'containerUid'] as const;
 
 /** Those that anything names, also when they have ended, and those that clients were told of and may be named. */
 function announcedProcesses(enricher: Enricher): Iterable<Process> {
   const found = new Set<Process>();
-  const { processes, listeners } = enricher;
+  const { processes } = enricher;
   for (const process of processes.living()) if (process.announced) found.add(process);
-  for (const { process } of listeners.endpoints()) if (process) found.add(process);
+  for (const { process } of announcedPorts(enricher)) if (process) found.add(process);
   for (const { process } of announcedConnections(enricher)) if (process) found.add(process);
   return found;
 }

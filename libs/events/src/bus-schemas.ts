@@ -98,7 +98,7 @@ export const statusSchema = z
     pid: count('Its pid.'),
     startedAt: z.int().min(0).meta({ description: 'Its start, ms since 1970.' }),
     ready: z.boolean().meta({ description: 'Whether it can do its job.' }),
-    reason: text('Why it cannot.').optional(),
+    reason: text('Why it cannot, or what it lacks although it can.').optional(),
     counters: z
       .record(z.string(), z.number())
       .meta({ description: 'Everything seen and everything lost since its start.' }),

@@ -33,7 +33,9 @@ const isHostNetNS = flag('Whether that network namespace is the host’s own.');
 const pid = count('Process id (thread group) in the initial pid namespace.');
 const exe = text('Path of the executable, as the process sees it.');
 const comm = text('Name of the process (comm), at most 15 bytes in the kernel.');
-const containerUid = text('Id of the container, as its runtime names it.');
+const containerUid = text(
+  'Id of the container, as its runtime names it: 64 hexadecimal digits, but clients of containerd may choose any.',
+);
 const podName = text('Name of the pod.');
 const namespace = text('Kubernetes namespace of the pod.');
 const containerName = text('Name of the container in its pod.');
@@ -54,30 +56,41 @@ export const remoteSchema = z
     node: text('Its node.').optional(),
     namespace: text('Its Kubernetes namespace.').optional(),
     podName: text('Its pod.').optional(),
-    containerUid: text('Its container.').optional(),
+    containerUid: text('Its container, when the pod has only one.').optional(),
     service: text('Its Kubernetes Service.').optional(),
   })
   .meta({ description: 'What is at the other end.' });
 
 const containerFields = {
   containerUid,
-  name: text('Name of the container at its runtime.').optional(),
-  runtime: text('containerd, cri-o, docker, podman or unknown.').optional(),
+  name: text('Name of the container at its runtime; absent where there is only an id.').optional(),
+  runtime: text('containerd, cri-o, docker or podman.').optional(),
   containerdNamespace: text('containerd’s namespace.').optional(),
   podName: podName.optional(),
   namespace: namespace.optional(),
   podUid: text('Uid of the pod.').optional(),
-  containerName: containerName.optional(),
+  containerName: text(
+    'Name of the container in its pod; absent for the sandbox (pause container) that keeps the pod’s namespaces.',
+  ).optional(),
   image: text('Name of the image.').optional(),
-  pid: count('Pid of the container’s first process.').optional(),
+  pid: count(
+    'Pid of the container’s first process; absent before it runs and after it has ended.',
+  ).optional(),
   podIPs: z
     .array(ip('An address of the pod.'))
-    .meta({ description: 'Addresses of the pod; empty for a pod on the host’s network.' })
+    .meta({
+      description:
+        'Addresses of the pod, or of a container without a pod, but for loopback and link-local ones; empty on ' +
+        'the host’s network.',
+    })
     .optional(),
   usesHostNetwork: flag('Whether it shares the host’s network namespace.').optional(),
   labels: z
     .record(z.string(), z.string())
-    .meta({ description: 'Labels of the container at its runtime.' })
+    .meta({
+      description:
+        'Labels of the container at its runtime, in bounds: 128 labels, 1024 characters of a value, 64 KB in all.',
+    })
     .optional(),
 };
 
@@ -159,10 +172,16 @@ export const eventSchemas = {
   }),
   'container.added': event(
     'container.added',
-    'A container exists; sent before the first event that names it.',
+    'A container exists; sent when its runtime tells of it, and before the first event that names it. Sent again ' +
+      'when it is another than before (it was started, has stopped, got an address): the newest says it all.',
     containerFields,
   ),
-  'container.deleted': event('container.deleted', 'A container is gone.', containerFields),
+  'container.deleted': event(
+    'container.deleted',
+    'A container was removed at its runtime (without a runtime: its cgroup was), and its last socket is closed. One ' +
+      'that has only stopped is still there.',
+    containerFields,
+  ),
   'process.metainfo': event('process.metainfo', 'A process that a later event names.', {
     pid,
     ppid: count('Pid of its parent.').optional(),
@@ -172,10 +191,14 @@ export const eventSchemas = {
     isHostNetNS: isHostNetNS.optional(),
     cgroupSlice: text('Path of its cgroup.').optional(),
     containerUid: containerUid.optional(),
+    podName: podName.optional(),
+    namespace: namespace.optional(),
+    containerName: containerName.optional(),
   }),
   'connection.event': event(
     'connection.event',
-    'A connection (TCP) or a flow (UDP) reached a state.',
+    'A connection (TCP) or a flow (UDP) reached a state. Sent again with the same state and timestamp when its ' +
+      'container could be named only later: the newest says it all.',
     connectionFields,
   ),
   'connection.accepted': event(
@@ -183,7 +206,11 @@ export const eventSchemas = {
     'The owner of an inbound connection became known after its ESTABLISHED was sent.',
     connectionFields,
   ),
-  'port.listening': event('port.listening', 'A process listens on a port.', portFields),
+  'port.listening': event(
+    'port.listening',
+    'A process listens on a port. Sent again when its container could be named only later.',
+    portFields,
+  ),
   'port.closed': event('port.closed', 'A port is no longer listened on.', portFields),
   'dns.answer': event('dns.answer', 'A DNS answer gave a name to an address.', {
     ip: ip('The address.'),

@@ -12,7 +12,7 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 export interface HealthHandlers {
   /** The process lives: always 200. */
   healthz: Handler;
-  /** It can do its job: 200, or 503 with the reasons. */
+  /** It can do its job: 200, with notes on what it lacks; or 503 with the reasons. */
   readyz: Handler;
   metrics: Handler;
 }
@@ -21,7 +21,9 @@ export function healthHandlers(ready: Readiness, metrics: Metrics): HealthHandle
   return {
     healthz: (_request, response) => sendJson(response, { status: 'ok' }),
     readyz: (_request, response) => {
-      if (ready.ready) sendJson(response, { status: 'ready' });
+      const notes = ready.notes();
+      const said = Object.keys(notes).length > 0 && { notes };
+      if (ready.ready) sendJson(response, { status: 'ready', ...said });
       else sendProblem(response, { status: 503, detail: 'not ready', reasons: ready.reasons() });
     },
     metrics: (_request, response) => {

@@ -18,7 +18,7 @@ function nodeText(node: NodeStatus, now: number): string {
       printable(service.version),
       String(service.pid),
       duration(now - Date.parse(service.startedAt)),
-      service.ready ? '' : printable(service.reason ?? ''),
+      printable(service.reason ?? ''),
     ]),
   );
   const unready = node.services.filter(({ ready, silent }) => silent || !ready);
