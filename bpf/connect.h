@@ -58,18 +58,13 @@ static __always_inline bool connect_destination_to_record(struct socket_record *
 	return to.family == AF_INET || to.family == AF_INET6;
 }
 
-SEC("tp/syscalls/sys_exit_connect")
-int tcp_connect_exit(struct trace_event_raw_sys_exit *context)
+static __always_inline int connect_returns(struct pt_regs *registers, s64 result)
 {
 	struct socket_record record = {};
-	s64 error = -context->ret;
-	struct pt_regs *registers;
 	struct file_socket found;
 	struct owner owner;
+	s64 error = -result;
 
-	if (!connect_error_is_of_network(error))
-		return 0;
-	registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	if (!file_tcp_socket_of_current(&found, PT_REGS_PARM1_CORE_SYSCALL(registers)) ||
 	    !connect_never_began(&found, error))
 		return 0;
@@ -84,6 +79,14 @@ int tcp_connect_exit(struct trace_event_raw_sys_exit *context)
 	owner_to_record(&record, &owner);
 	emit_copy(&record.header, sizeof(record), SOCKET_CLOSED);
 	return 0;
+}
+
+SEC("tp/syscalls/sys_exit_connect")
+int tcp_connect_exit(struct trace_event_raw_sys_exit *context)
+{
+	if (!connect_error_is_of_network(-context->ret))
+		return 0;
+	return connect_returns((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()), context->ret);
 }
 
 #endif /* NETSTATD_CONNECT_H */

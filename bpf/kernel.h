@@ -161,7 +161,15 @@ struct signal_struct {
 	} live;
 };
 
+struct thread_info {
+	unsigned long flags;
+#if defined(__TARGET_ARCH_x86)
+	u32 status;
+#endif
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	unsigned int flags;
 	int pid;
 	int tgid;
@@ -362,7 +370,9 @@ struct user_pt_regs {
 	u64 pc;
 	u64 pstate;
 };
-struct pt_regs;
+struct pt_regs {
+	s32 syscallno;
+};
 #endif
 
 #pragma clang attribute pop

@@ -11,17 +11,12 @@
 #include "file.h"
 #include "owner.h"
 
-SEC("tp/syscalls/sys_exit_listen")
-int tcp_listen_exit(struct trace_event_raw_sys_exit *context)
+static __always_inline int listen_returns(struct pt_regs *registers)
 {
 	struct socket_record record = {};
-	struct pt_regs *registers;
 	struct file_socket found;
 	struct owner owner;
 
-	if (context->ret)
-		return 0;
-	registers = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	if (!file_tcp_socket_of_current(&found, PT_REGS_PARM1_CORE_SYSCALL(registers)) ||
 	    FILE_SOCKET_FIELD(&found, skc_state) != TCP_LISTEN)
 		return 0;
@@ -35,6 +30,14 @@ int tcp_listen_exit(struct trace_event_raw_sys_exit *context)
 	owner_to_record(&record, &owner);
 	emit_copy(&record.header, sizeof(record), SOCKET_LISTENING);
 	return 0;
+}
+
+SEC("tp/syscalls/sys_exit_listen")
+int tcp_listen_exit(struct trace_event_raw_sys_exit *context)
+{
+	if (context->ret)
+		return 0;
+	return listen_returns((struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf()));
 }
 
 #endif /* NETSTATD_LISTEN_H */

@@ -10,6 +10,7 @@
 #include "accept.h"
 #include "connect.h"
 #include "listen.h"
+#include "syscall.h"
 #include "udp.h"
 #include "process.h"
 #include "cgroup.h"

@@ -96,6 +96,10 @@ describe.each([
     const story = once(() => tell(recorderGuest(built)));
     itAttachesEverything(story);
     itKnowsTheOwners(() => ({ story: story(), recorded: story().recorded('recorder') }));
+
+    describe('by the return of every system call', () => {
+      itKnowsTheOwners(() => ({ story: story(), recorded: story().recorded('stand-in') }));
+    });
   });
 
   // Node is there for this machine's architecture only.

@@ -25,17 +25,33 @@ export function itAttachesEverything(tell: () => Story): void {
   it('attaches every program of the object though locked down for integrity, and loses nothing', () => {
     const { hooks, failure, lost } = story.recorded('recorder');
     expect(failure).toBeUndefined();
-    expect(Object.values(hooks).filter(({ state }) => state !== 'attached')).toEqual([]);
+    expect(Object.values(hooks).filter(({ state }) => state !== 'attached')).toEqual([
+      expect.objectContaining({ name: 'syscall_exit', state: 'spare' }),
+    ]);
     expect(captureKinds(hooks)).toEqual(allKinds);
+    expect(lost).toBe(0);
+  });
+
+  it('has another hook in place of those of single system calls', () => {
+    const { hooks, lost } = story.recorded('stand-in');
+    expect(captureKinds(hooks)).toEqual({
+      ...allKinds,
+      accept: 'tp_btf/sys_exit',
+      listen: 'tp_btf/inet_sock_set_state tp_btf/sys_exit',
+      failedConnect: 'tp_btf/sys_exit',
+    });
     expect(lost).toBe(0);
   });
 
   it('captures TCP without a cgroup hierarchy, and says what is missing', () => {
     const { hooks, failure } = story.recorded('bare');
     expect(failure).toBeUndefined();
-    expect(captureKinds(hooks)).toEqual({ ...allKinds, udp: 'unsupported' });
+    const udp = 'unsupported: no cgroup v2 hierarchy is mounted';
+    expect(captureKinds(hooks)).toEqual({ ...allKinds, udp });
     for (const { section, state, reason } of Object.values(hooks)) {
-      if (!section.startsWith('cgroup')) expect([section, state]).toEqual([section, 'attached']);
+      if (section === 'tp_btf/sys_exit') expect(state).toBe('spare');
+      else if (!section.startsWith('cgroup'))
+        expect([section, state]).toEqual([section, 'attached']);
       else expect([state, reason]).toEqual(['unsupported', 'no cgroup v2 hierarchy is mounted']);
     }
   });

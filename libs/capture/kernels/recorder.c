@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * recorder OBJECT: the addon's capture without Node, for kernels that run in an emulator. What it loads and
+ * recorder OBJECT [WITHOUT]: the addon's capture without Node, for kernels that run in an emulator. What it loads and
  * attaches is the same object by the same code. Tells on stdout, one JSON object a line, what became of each
  * hook and then every record, in base64: those of a snapshot, of the ring until stdin ends, of a snapshot again.
  */
@@ -53,6 +53,7 @@ static void print_hooks(const struct capture *capture)
 		[HOOK_UNSUPPORTED] = "unsupported",
 		[HOOK_FAILED] = "failed",
 		[HOOK_OFF] = "off",
+		[HOOK_SPARE] = "spare",
 	};
 
 	for (size_t i = 0; i < capture->hook_count; i++) {
@@ -62,6 +63,8 @@ static void print_hooks(const struct capture *capture)
 		       bpf_program__name(hook->program), bpf_program__section_name(hook->program),
 		       states[hook->state]);
 		print_text(hook->state == HOOK_ATTACHED ? "" : hook->reason);
+		if (hook->stand_in)
+			printf(",\"standIn\":\"%s\"", hook->stand_in);
 		puts("}");
 	}
 }
@@ -104,6 +107,7 @@ int main(int argc, char **argv)
 		.ring_bytes = RING_BYTES,
 		.flow_idle_ns = FLOW_IDLE_NS,
 		.flow_table_size = FLOW_TABLE_SIZE,
+		.without = argc > 2 ? argv[2] : NULL,
 	};
 	uint64_t drops[DROP_SLOTS] = { 0 }, lost = 0;
 	struct ring_buffer *ring;

@@ -26,6 +26,7 @@ static const char *const state_names[] = {
 	[HOOK_UNSUPPORTED] = "unsupported",
 	[HOOK_FAILED] = "failed",
 	[HOOK_OFF] = "off",
+	[HOOK_SPARE] = "spare",
 };
 
 static napi_value throw_error(napi_env env, const char *code, const char *message)
@@ -111,12 +112,15 @@ static napi_value addon_open(napi_env env, napi_callback_info info)
 	struct capture *capture;
 	napi_value argument, value, handle;
 	size_t count = 1, length = 0;
-	char path[PATH_LIMIT] = "";
+	char path[PATH_LIMIT] = "", without[PATH_LIMIT] = "";
 
 	napi_get_cb_info(env, info, &count, &argument, NULL, NULL);
 	if (napi_get_named_property(env, argument, "objectPath", &value) == napi_ok)
 		napi_get_value_string_utf8(env, value, path, sizeof(path), &length);
 	options.object_path = path;
+	if (napi_get_named_property(env, argument, "without", &value) == napi_ok)
+		napi_get_value_string_utf8(env, value, without, sizeof(without), &length);
+	options.without = without;
 	options.loopback = get_bool(env, argument, "loopback");
 	options.udp = get_bool(env, argument, "udp");
 	options.ring_bytes = get_number(env, argument, "ringBytes");
@@ -155,8 +159,10 @@ static napi_value addon_hooks(napi_env env, napi_callback_info info)
 		set_text(env, entry, "name", bpf_program__name(hook->program));
 		set_text(env, entry, "section", bpf_program__section_name(hook->program));
 		set_text(env, entry, "state", state_names[hook->state]);
-		if (hook->state == HOOK_UNSUPPORTED || hook->state == HOOK_FAILED)
+		if (hook->state != HOOK_ATTACHED && hook->state != HOOK_SPARE && *hook->reason)
 			set_text(env, entry, "reason", hook->reason);
+		if (hook->stand_in)
+			set_text(env, entry, "standIn", hook->stand_in);
 		napi_set_element(env, list, i, entry);
 	}
 	return list;

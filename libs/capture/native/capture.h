@@ -47,12 +47,14 @@ enum hook_state {
 	HOOK_UNSUPPORTED, /* this kernel cannot load it */
 	HOOK_FAILED, /* it loads, but could not be attached */
 	HOOK_OFF, /* excluded by an option */
+	HOOK_SPARE, /* not needed: what it stands in for is attached */
 };
 
 struct hook {
 	struct bpf_program *program;
 	struct bpf_link *link; /* iterators too; NULL for programs that are run by hand */
 	enum hook_state state;
+	const char *stand_in; /* name of the hook that is attached in its place, or NULL */
 	char reason[REASON_BYTES];
 };
 
@@ -63,6 +65,7 @@ struct capture_options {
 	uint32_t ring_bytes; /* power of two times the page size */
 	uint64_t flow_idle_ns;
 	uint32_t flow_table_size;
+	const char *without; /* names of hooks to be left out, separated by commas */
 };
 
 /* Records laid end to end behind CHUNK_HEADROOM bytes, in which the batch header is written later. */
@@ -94,6 +97,8 @@ struct capture {
 
 /* What can be told before anything is loaded, so that the reason given is the real one. */
 bool machine_check(struct capture *capture, const char *object_path);
+/* Whether the kernel's version is below the oldest that is known to have all that tcp_state needs. */
+bool machine_is_old(void);
 /* Notes why the capture cannot be opened. Returns false. */
 __attribute__((format(printf, 3, 4))) bool capture_fail(struct capture *capture, enum capture_failure failure,
 							const char *format, ...);

@@ -19,6 +19,20 @@
 /* Without this one there is nothing to capture; every other program is optional. */
 #define REQUIRED_HOOK "tcp_state"
 
+/*
+ * Hooks that stand in for others: attached only when one of these is missing. Which they are is told to the program by
+ * bits in an array, in the order of this table.
+ */
+static const struct stand_in {
+	const char *name, *wanted_map;
+	const char *hooks[4];
+} stand_ins[] = {
+	{ "syscall_exit", "syscalls_wanted", { "tcp_accept4", "tcp_accept", "tcp_connect_exit", "tcp_listen_exit" } },
+};
+
+/* Hooks that mislead without each other: the first datagram that is seen of a flow tells who began it. */
+static const char *const pairs[][2] = { { "udp_egress", "udp_ingress" } };
+
 /* libbpf explains failures only on its log: the first line of this thread's current call is kept. */
 static __thread char *log_line;
 
@@ -83,6 +97,29 @@ static bool starts_with(const char *text, const char *start)
 	return !strncmp(text, start, strlen(start));
 }
 
+/* Whether a list of names, separated by commas, has this one. */
+static bool names(const char *list, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',')
+		if (!strncmp(at, name, length) && (at[length] == ',' || !at[length]))
+			return true;
+	return false;
+}
+
+/* Notes that a program is not to be loaded, by the options. */
+static void leave_out(struct hook *hook, const struct capture_options *options)
+{
+	const char *name = bpf_program__name(hook->program);
+
+	if (names(options->without, name))
+		snprintf(hook->reason, sizeof(hook->reason), "left out by --without");
+	else if (options->udp || !starts_with(name, "udp_"))
+		return;
+	hook->state = HOOK_OFF;
+}
+
 /* Asks the kernel about one program by loading it alone. */
 static bool hook_loads(struct hook *hook, const struct capture_options *options)
 {
@@ -128,8 +165,8 @@ static bool load(struct capture *capture, const struct capture_options *options)
 			if (i++ == MAX_HOOKS)
 				return capture_fail(capture, FAILURE_LOAD, "more than %d programs", MAX_HOOKS);
 			hook->program = program;
-			if (!probed && !options->udp && starts_with(bpf_program__name(program), "udp_"))
-				hook->state = HOOK_OFF;
+			if (!probed)
+				leave_out(hook, options);
 			bpf_program__set_autoload(program, hook->state == HOOK_ATTACHED);
 		}
 		capture->hook_count = i;
@@ -148,8 +185,8 @@ static bool load(struct capture *capture, const struct capture_options *options)
 				continue;
 			hook->state = HOOK_UNSUPPORTED;
 			if (!strcmp(bpf_program__name(hook->program), REQUIRED_HOOK))
-				return capture_fail(capture, FAILURE_LOAD, "the kernel refused " REQUIRED_HOOK ": %s",
-					    hook->reason);
+				return capture_fail(capture, machine_is_old() ? FAILURE_OLD_KERNEL : FAILURE_LOAD,
+						    "the kernel refused " REQUIRED_HOOK ": %s", hook->reason);
 		}
 		bpf_object__close(capture->object);
 		capture->object = NULL;
@@ -219,6 +256,61 @@ static void attach(struct capture *capture, struct hook *hook, int cgroup_fd)
 		snprintf(hook->reason, sizeof(hook->reason), "%s: %s", section, strerror(errno));
 }
 
+static struct hook *find_hook(struct capture *capture, const char *name)
+{
+	for (size_t i = 0; i < capture->hook_count; i++)
+		if (!strcmp(bpf_program__name(capture->hooks[i].program), name))
+			return &capture->hooks[i];
+	return NULL;
+}
+
+static const struct stand_in *stand_in_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(stand_ins) / sizeof(*stand_ins); i++)
+		if (!strcmp(stand_ins[i].name, name))
+			return &stand_ins[i];
+	return NULL;
+}
+
+/* Detaches what is left of a pair. */
+static void detach_widowed(struct capture *capture, const char *name, const char *other)
+{
+	struct hook *hook = capture_hook(capture, name);
+
+	if (!hook || capture_hook(capture, other))
+		return;
+	bpf_link__destroy(hook->link);
+	hook->link = NULL;
+	hook->state = HOOK_OFF;
+	snprintf(hook->reason, sizeof(hook->reason), "of no use without %s", other);
+}
+
+/* Attaches what stands in for hooks that are missing, or puts it aside. */
+static void attach_stand_in(struct capture *capture, const struct stand_in *stand_in, int cgroup_fd)
+{
+	size_t count = sizeof(stand_in->hooks) / sizeof(*stand_in->hooks);
+	struct hook *hook = find_hook(capture, stand_in->name);
+	uint32_t wanted = 0, only = 0;
+
+	for (size_t i = 0; i < count && stand_in->hooks[i]; i++)
+		if (!capture_hook(capture, stand_in->hooks[i]))
+			wanted |= 1u << i;
+	if (!hook || hook->state == HOOK_OFF)
+		return;
+	if (!wanted)
+		hook->state = HOOK_SPARE;
+	if (hook->state != HOOK_ATTACHED)
+		return;
+	bpf_map_update_elem(capture_map(capture, stand_in->wanted_map), &only, &wanted, BPF_ANY);
+	attach(capture, hook, cgroup_fd);
+	for (size_t i = 0; i < count && hook->state == HOOK_ATTACHED; i++) {
+		struct hook *missing = wanted >> i & 1 ? find_hook(capture, stand_in->hooks[i]) : NULL;
+
+		if (missing)
+			missing->stand_in = stand_in->name;
+	}
+}
+
 bool capture_open(struct capture *capture, const struct capture_options *options)
 {
 	int cgroup_fd;
@@ -230,14 +322,22 @@ bool capture_open(struct capture *capture, const struct capture_options *options
 		return false;
 	cgroup_fd = open_cgroup_root();
 	for (size_t i = 0; i < capture->hook_count; i++)
-		if (capture->hooks[i].state == HOOK_ATTACHED)
+		if (capture->hooks[i].state == HOOK_ATTACHED &&
+		    !stand_in_named(bpf_program__name(capture->hooks[i].program)))
 			attach(capture, &capture->hooks[i], cgroup_fd);
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		detach_widowed(capture, pairs[i][0], pairs[i][1]);
+		detach_widowed(capture, pairs[i][1], pairs[i][0]);
+	}
+	for (size_t i = 0; i < sizeof(stand_ins) / sizeof(*stand_ins); i++)
+		attach_stand_in(capture, &stand_ins[i], cgroup_fd);
 	if (cgroup_fd >= 0)
 		close(cgroup_fd);
 	if (!capture_hook(capture, REQUIRED_HOOK)) {
-		for (size_t i = 0; i < capture->hook_count; i++)
-			if (!strcmp(bpf_program__name(capture->hooks[i].program), REQUIRED_HOOK))
-				return capture_fail(capture, FAILURE_LOAD, "%s", capture->hooks[i].reason);
+		struct hook *required = find_hook(capture, REQUIRED_HOOK);
+
+		if (required)
+			return capture_fail(capture, FAILURE_LOAD, REQUIRED_HOOK ": %s", required->reason);
 		return capture_fail(capture, FAILURE_LOAD, "%s has no program " REQUIRED_HOOK, options->object_path);
 	}
 #ifdef __GLIBC__
@@ -258,11 +358,9 @@ void capture_close(struct capture *capture)
 
 struct hook *capture_hook(struct capture *capture, const char *name)
 {
-	for (size_t i = 0; i < capture->hook_count; i++)
-		if (capture->hooks[i].state == HOOK_ATTACHED &&
-		    !strcmp(bpf_program__name(capture->hooks[i].program), name))
-			return &capture->hooks[i];
-	return NULL;
+	struct hook *hook = find_hook(capture, name);
+
+	return hook && hook->state == HOOK_ATTACHED ? hook : NULL;
 }
 
 int capture_map(struct capture *capture, const char *name)

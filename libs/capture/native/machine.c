@@ -14,7 +14,10 @@
 
 #define KERNEL_BTF "/sys/kernel/btf/vmlinux"
 #define KERNEL_LOCKDOWN "/sys/kernel/security/lockdown" /* "none [integrity] confidentiality" */
-/* Older kernels lack socket cookies and socket storage in tracing programs. */
+/*
+ * The first kernel whose tracing programs may have a socket's cookie (5.12) and its storage (5.11). It only explains a
+ * refusal: kernels of distributions have more than their version says.
+ */
 #define OLDEST_MAJOR 5
 #define OLDEST_MINOR 12
 
@@ -70,27 +73,27 @@ static bool kernel_is_confidential(void)
 	return strstr(line, "[confidentiality]") != NULL;
 }
 
-bool machine_check(struct capture *capture, const char *object_path)
+bool machine_is_old(void)
 {
 	struct utsname kernel;
+	int major, minor;
+
+	return !uname(&kernel) && sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
+	       (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR));
+}
+
+bool machine_check(struct capture *capture, const char *object_path)
+{
 	char missing[64];
-	int major = 0, minor = 0;
 
 	if (access(object_path, R_OK))
 		return capture_fail(capture, FAILURE_NO_OBJECT, "cannot read the BPF object %s: %s", object_path,
 			    strerror(errno));
-	if (!uname(&kernel) && sscanf(kernel.release, "%d.%d", &major, &minor) == 2 &&
-	    (major < OLDEST_MAJOR || (major == OLDEST_MAJOR && minor < OLDEST_MINOR)))
-		return capture_fail(capture, FAILURE_OLD_KERNEL, "Linux %s is too old: %d.%d or newer is needed",
-			    kernel.release, OLDEST_MAJOR, OLDEST_MINOR);
 	missing_capabilities(missing, sizeof(missing));
 	if (*missing)
-		return capture_fail(capture, FAILURE_NO_RIGHTS,
-			    "missing %s: run as root or give the process these capabilities", missing);
+		return capture_fail(capture, FAILURE_NO_RIGHTS, "missing %s", missing);
 	if (access(KERNEL_BTF, R_OK))
-		return capture_fail(capture, FAILURE_NO_BTF,
-			    "%s cannot be read (%s): a kernel built with CONFIG_DEBUG_INFO_BTF=y is needed",
-			    KERNEL_BTF, strerror(errno));
+		return capture_fail(capture, FAILURE_NO_BTF, "%s cannot be read (%s)", KERNEL_BTF, strerror(errno));
 	if (kernel_is_confidential())
 		return capture_fail(capture, FAILURE_LOAD,
 				    "the kernel is locked down for confidentiality (%s), which forbids it",

@@ -9,11 +9,13 @@ export interface Hook {
   section: string;
   /**
    * `unsupported`: this kernel cannot load it, or lacks what it attaches to; `failed`: it loads, but could not
-   * be attached; `off`: an option excludes it.
+   * be attached; `off`: an option excludes it; `spare`: what it would stand in for is attached.
    */
-  state: 'attached' | 'unsupported' | 'failed' | 'off';
+  state: 'attached' | 'unsupported' | 'failed' | 'off' | 'spare';
   /** Why it is not attached, in the kernel's or libbpf's words. */
   reason?: string;
+  /** Name of the hook that is attached in its place. */
+  standIn?: string;
 }
 
 /** Settings of the kernel side, fixed while it is loaded. */
@@ -24,6 +26,8 @@ export interface NativeOptions {
   ringBytes: number;
   flowIdleMs: number;
   flowTableSize: number;
+  /** Names of hooks, separated by commas. */
+  without: string;
 }
 
 /** Records laid end to end behind `headroom` bytes that are left for the batch header. */

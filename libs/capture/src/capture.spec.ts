@@ -117,9 +117,7 @@ describeOn(['root', 'btf', 'bpf', 'netns', 'cgroup2', 'traffic'], 'a capture', (
     const nobody = ['--reuid', '65534', '--clear-groups', process.execPath, '-e', script];
     const { stdout } = spawnSync('setpriv', [...nobody, addon, object], { cwd: '/' });
     rmSync(directory, { recursive: true });
-    expect(stdout.toString()).toMatch(
-      /^NO_RIGHTS missing CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN: run/,
-    );
+    expect(stdout.toString()).toMatch(/^NO_RIGHTS missing CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN\n$/);
   });
 
   it('tells what each program hangs on', () => {
@@ -131,7 +129,7 @@ describeOn(['root', 'btf', 'bpf', 'netns', 'cgroup2', 'traffic'], 'a capture', (
       state: 'attached',
     });
     for (const hook of Object.values(hooks))
-      expect(hook.state === 'attached' || (hook.reason ?? '').length > 0).toBe(true);
+      expect(/attached|spare/.test(hook.state) || (hook.reason ?? '').length > 0).toBe(true);
     expect(collected.capture.captureKinds()).toMatchObject({
       tcp: 'tp_btf/inet_sock_set_state',
       snapshot: 'iter/task_file',

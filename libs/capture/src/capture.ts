@@ -14,6 +14,8 @@ export interface CaptureOptions {
   flowIdleMs?: number;
   /** UDP flows that are followed at a time; older ones are evicted. Default 65,536. */
   flowTableSize?: number;
+  /** Names of hooks that are kept away from the kernel; what stands in for them is used. Default none. */
+  without?: readonly string[];
 }
 
 export interface CaptureFiles {
@@ -58,6 +60,7 @@ export class Capture {
       ringBytes: options.ringBytes ?? 16 << 20,
       flowIdleMs: options.flowIdleMs ?? 30_000,
       flowTableSize: options.flowTableSize ?? 65_536,
+      without: (options.without ?? []).join(','),
     };
     const { ringBytes, flowIdleMs, flowTableSize } = settings;
     if (!Number.isInteger(Math.log2(ringBytes)) || ringBytes < 4096 || ringBytes > 1 << 30)
@@ -72,11 +75,16 @@ export class Capture {
     } catch (error) {
       throw CaptureError.from(error, 'NO_ADDON');
     }
+    let capture: Capture;
     try {
-      return new Capture(addon, addon.open(settings), flowTableSize);
+      capture = new Capture(addon, addon.open(settings), flowTableSize);
     } catch (error) {
       throw CaptureError.from(error, 'LOAD_FAILED');
     }
+    const unknown = (options.without ?? []).filter((name) => !(name in capture.hooks));
+    if (unknown.length === 0) return capture;
+    capture.close();
+    throw new RangeError(`without: there is no hook named ${unknown.join(', ')}`);
   }
 
   /** For `host.info`: the hook that each kind of event comes from, or why there is none. */

@@ -4,10 +4,10 @@ export type CaptureErrorCode =
 
 const remedies: Record<CaptureErrorCode, string> = {
   NO_ADDON: 'build it (make -C libs/capture) and install libbpf (Debian: apt-get install libbpf1)',
-  NO_BTF: 'use a kernel with BTF; every current distribution ships one',
-  NO_RIGHTS: 'start it with sudo or as root',
+  NO_BTF: 'boot a kernel built with CONFIG_DEBUG_INFO_BTF=y, as those of distributions are',
+  NO_RIGHTS: 'run it as root (sudo), or give it these capabilities',
   NO_OBJECT: 'build it with make -C bpf',
-  OLD_KERNEL: 'use a newer kernel',
+  OLD_KERNEL: 'boot Linux 5.12 or newer',
   LOAD_FAILED: 'the kernel log (dmesg) and lockdown, seccomp or container settings may tell more',
 };
 

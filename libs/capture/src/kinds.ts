@@ -13,14 +13,24 @@ const kinds: Record<string, string[]> = {
   snapshot: ['snapshot_files'],
 };
 
-/** The hook that each kind of event comes from: sections of what is attached, else why nothing is. */
+/**
+ * The hook that each kind of event comes from: sections of what is attached or stands in for it, else the state of the
+ * first, with its reason.
+ */
 export function captureKinds(hooks: Readonly<Record<string, Hook>>): Record<string, string> {
+  const inUse = (name: string) => {
+    const hook = hooks[name]?.standIn === undefined ? hooks[name] : hooks[hooks[name].standIn];
+    return hook?.state === 'attached' ? [hook.section] : [];
+  };
   return Object.fromEntries(
     Object.entries(kinds).map(([kind, names]) => {
-      const wanted = names.map((name) => hooks[name]);
-      const attached = wanted.filter((hook) => hook?.state === 'attached');
-      const sections = attached.map((hook) => hook?.section);
-      return [kind, sections.length > 0 ? sections.join(' ') : (wanted[0]?.state ?? 'unsupported')];
+      const sections = new Set(names.flatMap(inUse));
+      return [kind, sections.size > 0 ? [...sections].join(' ') : absence(hooks[names[0] ?? ''])];
     }),
   );
+}
+
+function absence(hook: Hook | undefined): string {
+  const { state = 'unsupported', reason } = hook ?? {};
+  return reason === undefined ? state : `${state}: ${reason}`;
 }
