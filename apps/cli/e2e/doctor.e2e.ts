@@ -2,7 +2,15 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { CleanRoom, describeOn, grown, upProgram, waitFor, WHOLE_CHAIN } from '@netstatd/testkit';
+import {
+  CleanRoom,
+  describeOn,
+  grown,
+  Up,
+  upProgram,
+  waitFor,
+  WHOLE_CHAIN,
+} from '@netstatd/testkit';
 
 interface Report {
   verdict: string;
@@ -10,6 +18,7 @@ interface Report {
   summary: string;
   gaps: string[];
   up: { starts: boolean; source?: string };
+  capture?: Record<string, string>;
   captureError?: { code: string; message: string };
   hooks: Hook[];
   checks: { group: string; subject: string; state: string; text: string }[];
@@ -20,6 +29,7 @@ interface Hook {
   section: string;
   state: string;
   reason?: string;
+  standIn?: string;
 }
 
 // Where anybody may read it, wherever the workspace is.
@@ -49,8 +59,8 @@ function node(prefix: string[], args: string[], env: Record<string, string> = {}
   return { status, stdout, stderr };
 }
 
-function examine(prefix: string[]): Report {
-  const { status, stdout, stderr } = node(prefix, [program, 'doctor', '--json']);
+function examine(prefix: string[], env: Record<string, string> = {}): Report {
+  const { status, stdout, stderr } = node(prefix, [program, 'doctor', '--json'], env);
   expect(stderr).toBe('');
   const report = JSON.parse(stdout) as Report;
   expect(report.exitCode).toBe(status);
@@ -66,6 +76,27 @@ function expectTheSame(report: Report, { hooks }: { hooks: Hook[] }) {
   expect(report.hooks.map(essence)).toEqual(hooks.map(essence));
 }
 
+/** In a mount namespace that the lines of a script have changed. */
+const after = (...lines: string[]) => [
+  ...['unshare', '--mount', '--propagation=private', 'sh', '-c'],
+  ['set -e', ...lines, 'exec "$0" "$@"'].join('\n'),
+];
+
+interface Status {
+  nodes: { services: { service: string; capture?: Record<string, string> }[] }[];
+}
+
+/** Starts everything there and returns what the collector says it captures by. */
+async function inUse(prefix: string[], env: Record<string, string> = {}) {
+  const up = await (await Up.start({ prefix, env, flags: ['--source', 'auto'] })).ready();
+  try {
+    const { nodes } = (await up.get('/api/status')) as Status;
+    return nodes[0]?.services.find(({ service }) => service === 'collector')?.capture;
+  } finally {
+    await up.stop();
+  }
+}
+
 const state = (report: Report, subject: string) =>
   report.checks.find((check) => check.subject === subject)?.state;
 
@@ -75,7 +106,7 @@ describeOn(WHOLE_CHAIN, 'netstatd doctor (Z09)', () => {
     chmodSync(dist, 0o755);
   });
 
-  it('says of this machine what then happens', () => {
+  it('says of this machine what then happens', async () => {
     const report = examine([]);
     const capture = opened([]);
     if (!('hooks' in capture)) throw new Error(capture.code);
@@ -86,6 +117,7 @@ describeOn(WHOLE_CHAIN, 'netstatd doctor (Z09)', () => {
     );
     expect(report.up.source).toBe('bpf');
     expect([state(report, 'capabilities'), state(report, 'BTF')]).toEqual(['ok', 'ok']);
+    expect(await inUse([])).toEqual({ source: 'bpf', ...report.capture });
   });
 
   it('says that an ordinary user may not use BPF, as is so', () => {
@@ -96,6 +128,7 @@ describeOn(WHOLE_CHAIN, 'netstatd doctor (Z09)', () => {
     const report = examine(nobody);
     expect(opened(nobody)).toEqual({ code: 'NO_RIGHTS' });
     expect(report.captureError?.code).toBe('NO_RIGHTS');
+    expect(report.captureError?.message.match(/root/g)).toHaveLength(1);
     expect(report.hooks).toEqual([]);
     expect(report.up.source).not.toBe('bpf');
     expect([3, 4]).toContain(report.exitCode);
@@ -103,13 +136,8 @@ describeOn(WHOLE_CHAIN, 'netstatd doctor (Z09)', () => {
     expect(state(report, 'capabilities')).toBe('fail');
   });
 
-  it('names what is missing where no cgroup v2 is mounted, as is so', () => {
-    const script = [
-      'set -e',
-      `for at in $(findmnt -rno TARGET -t cgroup2); do umount -l "$at"; done`,
-      'exec "$0" "$@"',
-    ];
-    const without = ['unshare', '--mount', '--propagation=private', 'sh', '-c', script.join('\n')];
+  it('names what is missing where no cgroup v2 is mounted, as is so', async () => {
+    const without = after(`for at in $(findmnt -rno TARGET -t cgroup2); do umount -l "$at"; done`);
     const report = examine(without);
     const capture = opened(without);
     if (!('hooks' in capture)) throw new Error(capture.code);
@@ -118,6 +146,33 @@ describeOn(WHOLE_CHAIN, 'netstatd doctor (Z09)', () => {
     expect(report.gaps).toContain('UDP flows');
     expect(report.summary).toMatch(/^partial capture is possible: without .*UDP flows/);
     expect(state(report, 'version')).toBe('ok');
+    expect(await inUse(without)).toEqual({ source: 'bpf', ...report.capture });
+  });
+
+  it('names what stands in for hooks that are kept away, and what is missing, as is so', async () => {
+    const env = { NETSTATD_WITHOUT: 'tcp_accept4,tcp_accept,tcp_accept_ring' };
+    const report = examine([], env);
+    expect([report.verdict, report.exitCode]).toEqual(['partial', 3]);
+    expect(report.gaps).toEqual(['owners of connections accepted through io_uring']);
+    expect(report.hooks.filter(({ state }) => state === 'off')).toMatchObject([
+      { name: 'tcp_accept4', standIn: 'syscall_exit' },
+      { name: 'tcp_accept', standIn: 'syscall_exit' },
+      { name: 'tcp_accept_ring', reason: 'left out by --without' },
+    ]);
+    expect(report.capture).toMatchObject({
+      accept: 'tp_btf/sys_exit',
+      uringAccept: 'off: left out by --without',
+    });
+    expect(await inUse([], env)).toEqual({ source: 'bpf', ...report.capture });
+  });
+
+  it('says that nothing can be captured without type information and /proc, as is so', () => {
+    const blind = after('mount -t tmpfs none /sys/kernel/btf', 'mount -t tmpfs none /proc');
+    const report = examine(blind);
+    expect(opened(blind)).toEqual({ code: 'NO_BTF' });
+    expect([report.verdict, report.exitCode]).toEqual(['none', 4]);
+    expect(report.up.starts).toBe(false);
+    expect(report.summary).toMatch(/^no capture is possible: .*btf.*CONFIG_DEBUG_INFO_BTF/);
   });
 
   it('says so where there is no kernel that may be asked: in a user namespace', () => {
@@ -136,9 +191,9 @@ describeOn(WHOLE_CHAIN, 'netstatd doctor (Z09)', () => {
       const { status, stdout } = node(prefix, [inside, 'doctor'], env);
       expect([0, 3]).toContain(status);
       expect(stdout).toMatch(/capture is possible/);
-      const after = () => grown(before, room.look([5280, 6280, 5281, 5282]));
+      const left = () => grown(before, room.look([5280, 6280, 5281, 5282]));
       // The kernel frees what a process has held a moment after it has ended.
-      await waitFor('nothing to be left', () => after().length === 0);
+      await waitFor('nothing to be left', () => left().length === 0);
     } finally {
       room.close();
     }

@@ -5,6 +5,7 @@ import { StatusPublisher } from '@netstatd/stream';
 import { writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { registerMetrics } from './metrics.ts';
+import { withoutHooks } from './open-source.ts';
 import { probe } from './probe.ts';
 import { collectorSettings } from './settings.ts';
 import { openSource } from './source-run.ts';
@@ -20,7 +21,10 @@ const FIRST_CONNECT_MS = 2000;
 
 // Asked by `netstatd doctor`, in a process of its own: what a kernel makes of it may be a crash.
 if (process.argv.includes('--probe')) {
-  writeSync(1, `${JSON.stringify(probe(files))}\n`);
+  writeSync(
+    1,
+    `${JSON.stringify(probe({ ...files, options: withoutHooks(process.env.NETSTATD_WITHOUT) }))}\n`,
+  );
   process.exit(0);
 }
 

@@ -1,8 +1,8 @@
 import { Capture, CaptureError, type CaptureFiles } from '@netstatd/capture';
-import { CgroupIndex, ProcFs } from '@netstatd/procfs';
+import { CgroupIndex, ProcFs, PROCFS_MISSES } from '@netstatd/procfs';
 import { StartError, type Log } from '@netstatd/service';
 import { bpfSource } from './bpf-source.ts';
-import { PROCFS_MISSES, ProcfsSource } from './procfs/procfs-source.ts';
+import { ProcfsSource } from './procfs/procfs-source.ts';
 import type { CollectorSettings } from './settings.ts';
 import type { LiveSource } from './source.ts';
 
@@ -20,7 +20,8 @@ export function openLiveSource(settings: CollectorSettings, files: Files, log: L
     } catch (error) {
       if (!(error instanceof CaptureError)) throw error;
       if (source === 'bpf') throw new StartError(error.message);
-      log.warn(`${error.message}. Reading /proc instead, which does not show ${PROCFS_MISSES}`);
+      const misses = PROCFS_MISSES.join(', ');
+      log.warn(`${error.message}. Reading /proc instead, which does not show ${misses}`);
     }
   }
   const procfs = new ProcFs(procRoot);
@@ -28,12 +29,25 @@ export function openLiveSource(settings: CollectorSettings, files: Files, log: L
 }
 
 function openBpf(settings: CollectorSettings, files: Files, log: Log): LiveSource {
-  const { loopback, udp, ringBytes, flowIdleSeconds } = settings;
-  const flowIdleMs = flowIdleSeconds * 1000;
-  const capture = Capture.open({ ...files, options: { loopback, udp, ringBytes, flowIdleMs } });
+  const { loopback, udp, ringBytes, flowIdleSeconds, without } = settings;
+  const options = { loopback, udp, ringBytes, flowIdleMs: flowIdleSeconds * 1000 };
+  const capture = openCapture({ ...files, options: { ...options, ...withoutHooks(without) } });
   for (const { name, section, state, reason } of Object.values(capture.hooks)) {
     if (state === 'failed') log.warn({ name, section, reason }, 'a hook was not attached');
     else log.debug({ name, section, state, reason }, 'hook');
   }
   return bpfSource(capture);
+}
+
+/** As an option of the capture, from the setting `without`. */
+export function withoutHooks(names: string | undefined): { without?: string[] } {
+  return names === undefined ? {} : { without: names.split(',') };
+}
+
+function openCapture(files: CaptureFiles): Capture {
+  try {
+    return Capture.open(files);
+  } catch (error) {
+    throw error instanceof RangeError ? new StartError(error.message) : error;
+  }
 }

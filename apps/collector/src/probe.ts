@@ -7,7 +7,7 @@ export type ProbeResult =
   | { error: { code: CaptureErrorCode; message: string } };
 
 /**
- * Opens the capture as the collector does by default, notes what each hook became, and closes it
+ * Opens the capture as the collector does by default (`NETSTATD_WITHOUT` counts), notes what each hook became, and closes it
  * again: nothing is recorded, and nothing stays.
  */
 export function probe(files: CaptureFiles): ProbeResult {

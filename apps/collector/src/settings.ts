@@ -56,6 +56,13 @@ export const collectorSettings = {
     help: 'record connections and ports whose addresses are loopback',
     default: true,
   }),
+  without: textSetting<string | undefined>({
+    help: 'hooks to keep away from the kernel, as doctor names them, separated by commas',
+    env: 'NETSTATD_WITHOUT',
+    default: undefined,
+    pattern: /^\w+(,\w+)*$/,
+    allowed: 'names of hooks, separated by commas',
+  }),
   udp: switchSetting({ help: 'record UDP flows and ports', default: true }),
   ringBytes,
   flowIdleSeconds: integerSetting({

@@ -14,3 +14,4 @@ export {
 export { addressText, type NetnsAddresses } from './netns-addresses.ts';
 export { ProcFs, type ProcessInfo } from './procfs.ts';
 export { parseStat, type ProcessStat } from './stat.ts';
+export { PROCFS_MISSES } from './misses.ts';

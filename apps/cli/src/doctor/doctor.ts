@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { PROCFS_MISSES } from '@netstatd/procfs';
 import { loadSettings, netstatdVersion, SettingError } from '@netstatd/service';
 import { CommandError, exitCodes } from '../exit.ts';
 import { findObstacles, thisMachine } from '../up/checks.ts';
@@ -70,7 +71,7 @@ export function reportOf(
     source === 'bpf'
       ? [...gapsOf(hooks), ...checks.flatMap(({ gap }) => gap ?? [])]
       : source === 'procfs'
-        ? [...MISSING_IN_PROCFS]
+        ? [...PROCFS_MISSES]
         : ['everything'];
   const verdict = source === undefined ? 'none' : gaps.length === 0 ? 'full' : 'partial';
   const used: Record<string, Report['up']['source']> = { auto: source, bpf, procfs: polled };
@@ -108,16 +109,6 @@ function upOf(
 
 const reasonOf = (probe: Probe) =>
   'error' in probe ? probe.error.message.replace(/^cannot capture: /, '') : '/proc is not mounted';
-
-/** What polling /proc cannot see, whatever the machine. */
-const MISSING_IN_PROCFS = [
-  'what begins and ends between two looks',
-  'connects that fail',
-  'how much was sent and received',
-  'why a connection ended',
-  'UDP sockets without a fixed peer',
-  'owners of what other users opened, unless it runs as root',
-] as const;
 
 function summaryOf(source: string | undefined, gaps: string[], probe: Probe): string {
   if (source === 'bpf') {

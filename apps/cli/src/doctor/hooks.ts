@@ -19,37 +19,46 @@ const purposes: readonly (readonly [prefix: string, gives: string])[] = [
   ['udp_sweep', 'the end of idle UDP flows'],
   ['udp_snapshot', 'UDP flows again after a loss'],
   ['udp_', 'owners of UDP flows'],
+  ['syscall_exit', 'what the hooks of single system calls give'],
   ['process_', 'processes, however short they live'],
   ['cgroup_', 'control groups as they come and go'],
   ['snapshot_processes', 'processes that ran before the start'],
   ['snapshot_', 'sockets that were open before the start'],
 ];
 
+/** It gives nothing of its own: what is missing without it has a line for itself. */
+const STAND_IN = 'syscall_exit';
+
 /** Each hook with what it gives and, where it is not attached, what might help. */
 export function reportHooks(hooks: readonly ProbedHook[]): HookReport[] {
-  return hooks.map(({ name, section, state, reason }) => {
+  return hooks.map(({ name, section, state, reason, standIn }) => {
     const gives = purposes.find(([prefix]) => name.startsWith(prefix))?.[1] ?? 'more detail';
-    const missing = state === 'unsupported' || state === 'failed';
+    const known = reason ?? (isRefused(state) ? 'no reason is known' : undefined);
     return {
       name: printable(name),
       section: printable(section),
       state,
       gives,
-      ...(missing && {
-        reason: printable(reason ?? 'no reason is known'),
-        remedy: remedyFor(section, reason ?? ''),
-      }),
+      ...(known !== undefined && { reason: printable(known) }),
+      ...(standIn !== undefined && { standIn: printable(standIn) }),
+      ...(known !== undefined && { remedy: remedyFor(section, known) }),
     };
   });
 }
 
+const isRefused = (state: ProbedHook['state']) => state === 'unsupported' || state === 'failed';
+
 /** What is not captured, each once, in the order of the hooks. */
 export function gapsOf(hooks: readonly HookReport[]): string[] {
-  const missing = hooks.filter(({ state }) => state === 'unsupported' || state === 'failed');
+  const missing = hooks.filter(
+    ({ reason, standIn, name }) =>
+      reason !== undefined && standIn === undefined && name !== STAND_IN,
+  );
   return [...new Set(missing.map(({ gives }) => gives))];
 }
 
 function remedyFor(section: string, reason: string): string {
+  if (reason.includes('--without')) return 'leave it out of --without, NETSTATD_WITHOUT';
   if (/no cgroup v2/i.test(reason)) {
     return 'mount -t cgroup2 none /sys/fs/cgroup/unified (any directory will do)';
   }

@@ -10,8 +10,9 @@ const probeSchema = z.union([
       z.object({
         name: z.string(),
         section: z.string(),
-        state: z.enum(['attached', 'unsupported', 'failed', 'off']),
+        state: z.enum(['attached', 'unsupported', 'failed', 'off', 'spare']),
         reason: z.string().optional(),
+        standIn: z.string().optional(),
       }),
     ),
     kinds: z.record(z.string(), z.string()),

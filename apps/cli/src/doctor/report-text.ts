@@ -45,7 +45,8 @@ export function reportText(report: Report, isTerminal: boolean): string {
       hookState(hook),
       hook.name,
       `${inCells(hook.section, sections)}  ${hook.state}: ${hook.gives}` +
-        (hook.reason === undefined ? '' : ` (${hook.reason})`),
+        (hook.reason === undefined ? '' : ` (${hook.reason})`) +
+        (hook.standIn === undefined ? '' : `; ${hook.standIn} stands in for it`),
       hook.remedy,
     ),
   );
@@ -63,8 +64,10 @@ export function reportText(report: Report, isTerminal: boolean): string {
   ].join('\n');
 }
 
-const hookState = ({ state }: HookReport): State =>
-  state === 'attached' ? 'ok' : state === 'off' ? 'note' : 'warn';
+const hookState = ({ state, standIn }: HookReport): State => {
+  if (state === 'attached') return 'ok';
+  return state === 'off' || state === 'spare' || standIn !== undefined ? 'note' : 'warn';
+};
 
 const SOURCES = {
   bpf: 'capture through BPF',

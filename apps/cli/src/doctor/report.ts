@@ -22,11 +22,13 @@ const hookSchema = z.strictObject({
   /** Program of the BPF object, and what it is attached to. */
   name: z.string(),
   section: z.string(),
-  state: z.enum(['attached', 'unsupported', 'failed', 'off']),
+  state: z.enum(['attached', 'unsupported', 'failed', 'off', 'spare']),
   /** What is known by it. */
   gives: z.string(),
   /** Why it is not attached, as the kernel or libbpf says it. */
   reason: z.string().optional(),
+  /** The hook that is attached in its place. */
+  standIn: z.string().optional(),
   remedy: z.string().optional(),
 });
 

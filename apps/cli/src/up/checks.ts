@@ -7,8 +7,6 @@ import { replayedFile, type UpSettings } from './settings.ts';
 /** What the checks look at; a test looks at another machine. */
 export interface Machine {
   platform: string;
-  /** `uname -r`. */
-  kernel: string;
   /** Effective capabilities as in /proc/self/status. */
   capabilities: bigint;
   exists: (path: string) => boolean;
@@ -20,9 +18,6 @@ export interface Machine {
 
 /** Capability numbers of linux/capability.h. */
 const CAP = { netAdmin: 12n, sysPtrace: 19n, sysAdmin: 21n, perfmon: 38n, bpf: 39n };
-
-/** tp_btf programs, the ring buffer and task_file iterators are all there since this version. */
-const OLDEST_KERNEL = [5, 12] as const;
 
 /** The files of a build, below dist/, and those that only the source bpf needs. */
 const BUILT = ['collector/main.js', 'enricher/main.js', 'gateway/main.js'];
@@ -67,11 +62,6 @@ function bpfObstacles(machine: Machine): string[] {
       'no rights to load BPF programs: run it as root (sudo), or with CAP_BPF, CAP_PERFMON, ' +
         'CAP_NET_ADMIN and CAP_SYS_PTRACE',
     );
-  }
-  const [major = 0, minor = 0] = machine.kernel.split('.').map(Number);
-  const [oldMajor, oldMinor] = OLDEST_KERNEL;
-  if (major < oldMajor || (major === oldMajor && minor < oldMinor)) {
-    obstacles.push(`Linux ${machine.kernel} is too old: boot ${oldMajor}.${oldMinor} or later`);
   }
   if (!machine.exists('/sys/kernel/btf/vmlinux')) {
     obstacles.push(
@@ -127,12 +117,10 @@ async function takenPorts(settings: UpSettings, machine: Machine): Promise<strin
 
 /** The machine that this process runs on. */
 export function thisMachine(): Machine {
-  const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';
+  const file = '/proc/self/status';
+  const status = existsSync(file) ? readFileSync(file, 'utf8') : '';
   return {
     platform: process.platform,
-    kernel: existsSync('/proc/sys/kernel/osrelease')
-      ? readFileSync('/proc/sys/kernel/osrelease', 'utf8').trim()
-      : '',
     capabilities: BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`),
     exists: existsSync,
     hasProgram,

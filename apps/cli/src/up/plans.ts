@@ -37,6 +37,7 @@ export function servicePlans(settings: UpSettings): ServicePlan[] {
         onOff('loopback', settings.loopback),
         onOff('udp', settings.udp),
         `--ring-bytes=${settings.ringBytes}`,
+        ...(settings.without === undefined ? [] : [`--without=${settings.without}`]),
       ],
     },
   ];

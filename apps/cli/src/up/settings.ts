@@ -62,6 +62,13 @@ export const upSettings = {
   enricherPort: portSetting({ help: 'health and metrics of the enricher', default: 5282 }),
   loopback: switchSetting({ help: 'see connections within this machine', default: true }),
   udp: switchSetting({ help: 'see UDP', default: true }),
+  without: textSetting<string | undefined>({
+    help: 'hooks to keep away from the kernel, as doctor names them, separated by commas',
+    env: 'NETSTATD_WITHOUT',
+    default: undefined,
+    pattern: /^\w+(,\w+)*$/,
+    allowed: 'names of hooks, separated by commas',
+  }),
   ringBytes: integerSetting({
     help: 'size of the kernel ring buffer in bytes, a power of two',
     default: 16 << 20,

@@ -1,5 +1,5 @@
 import type { Chunk, ChunkListener } from '@netstatd/capture';
-import { netTables, type CgroupIndex, type ProcFs } from '@netstatd/procfs';
+import { netTables, PROCFS_MISSES, type CgroupIndex, type ProcFs } from '@netstatd/procfs';
 import { BatchWriter, encodeMark, MarkKind, ProcessKind } from '@netstatd/records';
 import { chunksOf } from '../chunks.ts';
 import type { LiveSource, SourceStats } from '../source.ts';
@@ -28,12 +28,6 @@ const PROCESSES_MAX = 32_768;
 const SEARCHES_MAX = 2;
 /** What Linux chooses ports from unless told otherwise. */
 const DEFAULT_EPHEMERAL = [32_768, 60_999] as const;
-
-/** What polling /proc does not show, for people. */
-export const PROCFS_MISSES =
-  'what begins and ends between two polls, connects that fail, how much was sent and received, ' +
-  'why a connection ended, UDP sockets without a fixed peer, and, unless it runs as root, the ' +
-  'owners of what other users opened';
 
 export interface ProcfsSourceOptions {
   readonly procfs: ProcFs;
@@ -74,7 +68,7 @@ export class ProcfsSource implements LiveSource {
   captureKinds(): Record<string, string> {
     return {
       source: 'procfs',
-      missed: PROCFS_MISSES,
+      missed: PROCFS_MISSES.join(', '),
       tcp: '/proc/net/tcp',
       accept: 'unsupported',
       listen: '/proc/net/tcp',
