@@ -4,6 +4,7 @@ import { exitCodes } from '../exit.ts';
 import { filterQuery } from './filter-flags.ts';
 import type { Form } from './forms.ts';
 import { LineOutput } from './output.ts';
+import { Repeats } from './repeats.ts';
 
 /**
  * Prints what happens from now on, one line an event, until Ctrl+C, SIGTERM or until the reader of
@@ -23,10 +24,12 @@ export async function followEvents(
 
   return new Promise((resolve) => {
     const output = new LineOutput(process.stdout, () => end(exitCodes.ok));
+    const repeats = new Repeats();
     let away = false;
     const follower = openConntrack(options.url, [...query, ['snapshot', 'false']], {
       batch: true,
       onEvent: (event) => {
+        if (repeats.has(event)) return;
         const line = form.line(event);
         if (line !== undefined) output.line(line);
       },
