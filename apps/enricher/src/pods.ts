@@ -1,6 +1,9 @@
 import type { Remote } from '@netstatd/events';
 import type { Container } from './container.ts';
 
+/** Containers that are looked at together; more that claim the same pod are not taken for its. */
+const SIBLINGS_MAX = 256;
+
 /** The containers of a pod, its sandbox among them. */
 class Pod {
   readonly containers = new Set<Container>();
@@ -64,7 +67,7 @@ export class Pods {
     if (podUid === undefined) return;
     let pod = this.#pods.get(podUid);
     if (pod === undefined) this.#pods.set(podUid, (pod = new Pod(this.#node)));
-    pod.containers.add(container);
+    if (pod.containers.size < SIBLINGS_MAX) pod.containers.add(container);
     pod.changed();
   }
 
@@ -80,7 +83,8 @@ export class Pods {
 
   /** All containers of the pod that one belongs to, its own among them; that one alone when it has no pod. */
   siblings(container: Container): Iterable<Container> {
-    return this.#pods.get(container.podUid ?? '')?.containers ?? [container];
+    const siblings = this.#pods.get(container.podUid ?? '')?.containers;
+    return siblings?.has(container) ? siblings : [container];
   }
 
   /** The addresses that a pod has now, without any that others share by design: none on the host's network. */

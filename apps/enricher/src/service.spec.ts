@@ -12,7 +12,16 @@ import {
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Harness, process as processes, tcp, toEvent, type Event } from './harness.fixture.ts';
+import type { RuntimeEvents, RuntimeState } from '@netstatd/containers';
+import { podContainer } from './machine.fixture.ts';
+import {
+  cgroup,
+  Harness,
+  process as processes,
+  tcp,
+  toEvent,
+  type Event,
+} from './harness.fixture.ts';
 import { EnricherService } from './service.ts';
 
 const NODE = 'node.example';
@@ -27,6 +36,10 @@ let enricherBus: Bus;
 let bus: Bus;
 let service: EnricherService;
 let collector: StatusPublisher;
+/** A runtime that knows what a test says. */
+let runtime: RuntimeEvents;
+let runtimeState: RuntimeState = { name: 'containerd /c', synced: true };
+const asked: string[] = [];
 const ready = new Readiness();
 const requests: unknown[] = [];
 const live: Event[] = [];
@@ -56,6 +69,22 @@ beforeAll(async () => {
       log,
     },
     ready,
+    follow: (events) => {
+      runtime = events;
+      return {
+        get state() {
+          return runtimeState;
+        },
+        get states() {
+          return [runtimeState];
+        },
+        ...{ counters: { sources: 1, connects: 1 }, size: 0, close: () => undefined },
+        inspect: (id) => {
+          asked.push(id);
+          return Promise.resolve(false);
+        },
+      };
+    },
   });
 });
 
@@ -146,6 +175,42 @@ test('A22 any process can be asked for: known, read from /proc, or not there', a
   expect(await exeOf(curl.pid)).toEqual(['/usr/bin/curl']);
   expect(await exeOf(process.pid)).toEqual([process.execPath]);
   expect(await exeOf(3_999_999)).toEqual([]);
+});
+
+test('thousands of containers with long labels are in the state, page by page', async () => {
+  const long = 'x'.repeat(1000);
+  const labels = { 'io.kubernetes.pod.name': 'shop-1', a: long, b: long, c: long };
+  const ids = Array.from({ length: 1500 }, (_, at) => at.toString(16).padStart(64, '0'));
+  for (const id of [...ids].reverse()) {
+    runtime.container(podContainer(id, `shop-${id.slice(-2)}`, { labels }));
+  }
+  const types: SnapshotQuery['types'] = ['container.added'];
+  const found: unknown[] = [];
+  let query: SnapshotQuery = { types, limit: 700 };
+  for (;;) {
+    const { rows, next } = await rowsOf(query);
+    found.push(...rows.map((row) => row[columns['container.added'].containerUid]));
+    if (next === undefined) break;
+    query = { types, limit: 700, after: next };
+  }
+  expect(found).toEqual(ids);
+  expect((await rowsOf({ types })).rows).toHaveLength(1500);
+  for (const id of ids) runtime.removed(id);
+  await until(() => service.enricher.containers.size === 0);
+  expect(service.counters()).toMatchObject({ oversizedRows: 0, 'runtime:connects': 1 });
+});
+
+test('a runtime that does not know a container keeps nothing waiting; one that is away is a note', async () => {
+  const ID = 'ab'.repeat(32);
+  const web = { pid: 4_000_002, startNs: 6e9, comm: 'web', cgroupId: 9_000_000 };
+  publish(cgroup.made(30, web.cgroupId, `/docker/${ID}`), tcp.connecting(31, 500, web));
+  await until(() => live.some(({ containerUid, pid }) => containerUid === ID && pid === web.pid));
+  expect(new Set(asked)).toEqual(new Set([ID]));
+  runtimeState = { name: 'containerd /c', synced: false, reason: 'no such socket' };
+  await until(() => ready.notes().containers === 'containers lack names: no such socket');
+  expect(ready.ready).toBe(true);
+  publish(tcp.closed(32, 500), cgroup.removed(33, web.cgroupId, `/docker/${ID}`));
+  await until(() => live.at(-1)?.type === 'container.deleted');
 });
 
 test('what is no batch is counted and changes nothing', async () => {
