@@ -209,6 +209,9 @@ test('what happened before a removal is read first', () => {
     ...['process.metainfo', 'SYN_SENT', 'CLOSE'],
   ]);
   expect(storyOf(harness.wait(200))).toEqual(['container.deleted']);
+  harness.describe(podContainer(OTHER, 'shop-2'));
+  harness.during(() => harness.enricher.undescribe(OTHER, Infinity));
+  expect(storyOf(harness.wait(10_020))).toEqual(['container.deleted']);
 });
 
 test('A14 two containers of one pod are never mixed', () => {

@@ -11,6 +11,8 @@ import type { Pods } from './pods.ts';
 
 /** Network namespaces whose addresses are read anew in one round. */
 const REFRESH_MAX = 256;
+/** Without any record to read, a removal is believed after this. */
+const REMOVAL_WAIT_MS = 10_000;
 /** Addresses of one pod that are told. */
 const ADDRESSES_MAX = 64;
 
@@ -28,7 +30,8 @@ export interface DescriptionParts {
 export class Descriptions {
   readonly #parts: DescriptionParts;
   /** Removed at the runtime, with the CLOCK_MONOTONIC nanoseconds at which that was told, oldest first. */
-  readonly #removals = new Map<string, number>();
+  readonly #removals = new Map<string, { readonly atNs: number; readonly until: number }>();
+  #nowMs = 0;
   /** Start of the first process, for containers whose pid was found to be theirs. */
   readonly #starts = new Map<Container, number>();
   #toRefresh: Container[] = [];
@@ -59,7 +62,8 @@ export class Descriptions {
    * @param atNs now, CLOCK_MONOTONIC nanoseconds
    */
   remove(id: string, atNs: number): void {
-    if (this.#parts.containers.get(id) !== undefined) this.#removals.set(id, atNs);
+    if (this.#parts.containers.get(id) === undefined) return;
+    this.#removals.set(id, { atNs, until: this.#nowMs + REMOVAL_WAIT_MS });
   }
 
   /** No runtime knows a container that it was asked for: nothing waits for it. */
@@ -68,10 +72,14 @@ export class Descriptions {
     if (container !== undefined) this.#parts.announcer.waiting.end(container);
   }
 
-  /** @param readNs CLOCK_MONOTONIC time up to which everything that happened has been read */
-  settle(readNs: number, micros: number): void {
-    for (const [id, atNs] of this.#removals) {
-      if (atNs > readNs) return;
+  /**
+   * @param readNs CLOCK_MONOTONIC time up to which everything that happened has been read
+   * @param nowMs monotonic time
+   */
+  settle(readNs: number, nowMs: number, micros: number): void {
+    this.#nowMs = nowMs;
+    for (const [id, { atNs, until }] of this.#removals) {
+      if (atNs > readNs && until > nowMs) return;
       this.#removals.delete(id);
       const container = this.#parts.containers.get(id);
       if (container !== undefined) this.#removed(container, micros);
@@ -141,7 +149,7 @@ export class Descriptions {
       ({ usesHostNetwork }) => usesHostNetwork !== undefined,
     )?.usesHostNetwork;
     const addresses = onHost ? [] : this.#addressesOf(all);
-    if (container.podUid !== undefined) pods.setAddresses(container.podUid, addresses);
+    pods.setAddresses(container, addresses);
     return all.filter((one) => {
       one.usesHostNetwork ??= onHost;
       const told = one.podIPs?.join() ?? null;

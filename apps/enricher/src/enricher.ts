@@ -166,7 +166,7 @@ export class Enricher {
   tick(nowMs: number): void {
     const readNs = this.#clock.nowNs(nowMs);
     this.connections.release(readNs);
-    this.#descriptions.settle(readNs, this.nowMicros);
+    this.#descriptions.settle(readNs, nowMs, this.nowMicros);
     this.announcer.waiting.expire(nowMs);
     this.#corrections.send(this, this.nowMicros);
     if (!this.#resync.tick(nowMs, readNs)) return;

@@ -87,10 +87,10 @@ export class Pods {
     return siblings?.has(container) ? siblings : [container];
   }
 
-  /** The addresses that a pod has now, without any that others share by design: none on the host's network. */
-  setAddresses(podUid: string, addresses: readonly string[]): void {
-    const pod = this.#pods.get(podUid);
-    if (pod !== undefined) this.#move(pod, addresses);
+  /** The addresses that the pod of a container has now: none on the host's network. */
+  setAddresses(container: Container, addresses: readonly string[]): void {
+    const pod = this.#pods.get(container.podUid ?? '');
+    if (pod?.containers.has(container)) this.#move(pod, addresses);
   }
 
   /** What a remote address is, when exactly one pod has it. */

@@ -195,8 +195,6 @@ test('thousands of containers with long labels are in the state, page by page', 
   }
   expect(found).toEqual(ids);
   expect((await rowsOf({ types })).rows).toHaveLength(1500);
-  for (const id of ids) runtime.removed(id);
-  await until(() => service.enricher.containers.size === 0);
   expect(service.counters()).toMatchObject({ oversizedRows: 0, 'runtime:connects': 1 });
 });
 

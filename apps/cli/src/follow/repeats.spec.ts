@@ -1,12 +1,11 @@
 import type { NetstatdEvent } from '@netstatd/events';
 import { Repeats } from './repeats.ts';
 
-const event = (fields: object): NetstatdEvent =>
-  ({
-    ...{ type: 'connection.event', timestamp: 't1', nodeName: 'n', protocol: 'TCP', family: 4 },
-    ...{ state: 'ESTABLISHED', sockCookie: 7, remoteIP: '10.0.0.2', remotePort: 80 },
-    ...fields,
-  });
+const event = (fields: object): NetstatdEvent => ({
+  ...{ type: 'connection.event', timestamp: 't1', nodeName: 'n', protocol: 'TCP', family: 4 },
+  ...{ state: 'ESTABLISHED', sockCookie: 7, remoteIP: '10.0.0.2', remotePort: 80 },
+  ...fields,
+});
 
 test('an event that only names the container is no happening', () => {
   const repeats = new Repeats();
