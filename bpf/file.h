@@ -65,6 +65,29 @@ static __always_inline bool file_tcp_socket_of_current(struct file_socket *found
 	return file_tcp_socket(found, table->fd, table->max_fds, fd);
 }
 
+/* The cookie of the socket that the current task's system call names by its first argument; 0 if it names none. */
+static __always_inline u64 file_cookie_of_call(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct file *file = NULL;
+	struct pt_regs *registers;
+	struct fdtable *table;
+	struct socket *socket;
+	u64 fd;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return 0;
+	registers = (struct pt_regs *)bpf_task_pt_regs(task);
+	fd = PT_REGS_PARM1_CORE_SYSCALL(registers);
+	table = BPF_CORE_READ(task, files, fdt);
+	if (fd >= BPF_CORE_READ(table, max_fds) ||
+	    bpf_probe_read_kernel(&file, sizeof(file), &BPF_CORE_READ(table, fd)[fd]) || !file ||
+	    (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return 0;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk, __sk_common.skc_cookie.counter);
+}
+
 /*
  * Writes what the socket knows of itself into a zeroed record; see socket_to_record(). skc_num is the port in
  * host order until the socket is closed.

@@ -201,6 +201,12 @@ struct tcp_runs {
 	__u64 listened; /* transitions to LISTEN */
 };
 
+/* Whether udp_egress alone cannot say who sends; see udp_owner.h. */
+struct sender_watch {
+	__u64 uncertain; /* datagrams whose sender was not certain */
+	__u64 hooked; /* the sendmsg hooks are attached: what is remembered is the sender */
+};
+
 #ifdef __bpf__
 /* Clang leaves types that no code names out of the BTF; this pointer names them all. */
 struct record_types {

@@ -5,45 +5,16 @@
 /*
  * Who owns a UDP socket, and where it is bound: hooks that run in the process that uses the socket. They only
  * look: each lets the call pass unchanged.
+ *
+ * A datagram leaves in the context of whoever sends it, so that cgroup_skb/egress learns of a new sender. The kernel
+ * locks the socket for the sendmsg hooks, which makes them dearer than all else that is done for a datagram. They are
+ * attached only where egress was ever seen in a context of which it is not certain whose it is.
  */
 #include "address.h"
-#include "emit.h"
-#include "owner.h"
+#include "file.h"
+#include "flow.h"
 
 #define CGROUP_PASS 1
-
-struct flow_key {
-	u64 cookie;
-	u32 address[4]; /* the peer's; IPv4: the first word */
-	u16 port; /* the peer's, host order */
-	u16 family;
-	u32 zero;
-};
-
-struct flow {
-	u64 opened_ns;
-	u64 last_sweep_ns; /* time of the sweep before the last datagram; 0: it was the first */
-	u64 bytes_sent; /* payload */
-	u64 bytes_received;
-	struct owner owner; /* of the socket, when the flow was opened */
-	u32 netns;
-	u32 uid;
-	u32 local_address[4];
-	u16 local_port; /* host order */
-	u8 direction; /* enum direction, by the first datagram */
-	u8 zero[5];
-};
-
-/*
- * Flows that are not idle. Inserted at the first datagram, removed at the socket's release and by udp_sweep.
- * When it is full, datagrams of further flows are counted in `drops`. The collector sets its size.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
-	__type(key, struct flow_key);
-	__type(value, struct flow);
-} flows SEC(".maps");
 
 /*
  * Time of release of sockets that had several flows, by cookie. Inserted at release, removed by udp_sweep.
@@ -61,7 +32,7 @@ struct udp_memory {
 	u64 cookie;
 	u32 netns;
 	u32 uid;
-	struct flow_key last_flow;
+	u32 last_slot; /* of a flow it had; perhaps another's by now */
 	u32 flows; /* opened so far */
 	u32 bound_address[4];
 	u16 bound_port;
@@ -69,7 +40,7 @@ struct udp_memory {
 	u8 port_asked;
 	u8 released;
 	u8 seeded; /* the owner was found by a snapshot, not seen to use the socket */
-	u8 zero[6];
+	u8 zero[2];
 };
 
 /* Memory of each UDP socket. Created and updated by the hooks below, freed by the kernel with the socket. */
@@ -80,11 +51,59 @@ struct {
 	__type(value, struct udp_memory);
 } udp_memories SEC(".maps");
 
+/* One entry: counted here, looked up and answered by the collector. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct sender_watch);
+} sender_watches SEC(".maps");
+
 /* The current process is the one that uses the socket. */
 static __always_inline void udp_own(struct udp_memory *memory)
 {
-	owner_of_current(&memory->owner);
+	owner_of_task(&memory->owner, bpf_get_current_task_btf());
 	memory->seeded = 0;
+}
+
+static __always_inline bool udp_current_is_owner(const struct udp_memory *memory)
+{
+	return (u32)bpf_get_current_task_btf()->tgid == memory->owner.pid;
+}
+
+/*
+ * A process that is not known to use the socket sends, or a datagram leaves in its time only: one that was queued by
+ * a packet filter, or made by a tunnel. What it is doing tells: a system call on a descriptor of this very socket.
+ */
+static __noinline int udp_sender_differs(struct udp_memory *memory)
+{
+	struct sender_watch *watch;
+
+	if (!memory)
+		return 0;
+	if (file_cookie_of_call() == memory->cookie) {
+		udp_own(memory);
+		return 0;
+	}
+	watch = bpf_map_lookup_elem(&sender_watches, &(u32){ 0 });
+	if (watch)
+		__sync_fetch_and_add(&watch->uncertain, 1);
+	return 0;
+}
+
+/* Runs for every datagram that is sent. */
+static __always_inline void udp_sender(struct udp_memory *memory)
+{
+	if (!udp_current_is_owner(memory))
+		udp_sender_differs(memory);
+}
+
+/* After udp_sender(): whether it is the sender that is remembered. */
+static __always_inline bool udp_sender_is_certain(const struct udp_memory *memory)
+{
+	struct sender_watch *watch = bpf_map_lookup_elem(&sender_watches, &(u32){ 0 });
+
+	return udp_current_is_owner(memory) || (watch && watch->hooked);
 }
 
 static __always_inline bool udp_bound_is_unwanted(const struct udp_memory *memory)
@@ -247,22 +266,32 @@ UDP_HOOK("recvmsg6", udp_recvmsg6, udp_message)
 /* A connected socket's flow. Which side spoke first is not known, but a port nobody asked for is a client's. */
 static __always_inline void udp_seed_flow(struct udp_memory *memory, const struct socket_record *where)
 {
-	struct flow flow = {
-		.opened_ns = bpf_ktime_get_ns(),
-		.netns = memory->netns,
-		.uid = memory->uid,
-		.local_port = where->local_port,
-		.direction = memory->port_asked ? DIRECTION_UNKNOWN : DIRECTION_OUTBOUND,
+	const u64 *local = (const u64 *)where->local_address, *remote = (const u64 *)where->remote_address;
+	struct flow_key key = {
+		.cookie = memory->cookie,
+		.peer.address = { remote[0], remote[1] },
+		.peer.port_family = flow_port_family(where->remote_port, where->family),
 	};
+	struct flow *flow;
+	u32 slot = 0;
 
-	memory->last_flow.cookie = memory->cookie;
-	__builtin_memcpy(memory->last_flow.address, where->remote_address, 16);
-	memory->last_flow.port = where->remote_port;
-	memory->last_flow.family = where->family;
+	if (address_record_is_unwanted(where))
+		return;
+	flow = flow_take_slot(&slot);
+	if (!flow)
+		return;
+	__builtin_memset(&flow->owner, 0, sizeof(flow->owner));
+	flow->netns = memory->netns;
+	flow->uid = memory->uid;
+	flow_fill(flow, &key, local, where->local_port,
+		  memory->port_asked ? DIRECTION_UNKNOWN : DIRECTION_OUTBOUND);
+	if (bpf_map_update_elem(&flows, &key, &slot, BPF_NOEXIST)) {
+		flow_claim(flow, key.cookie);
+		flow_free_slot(flow, slot);
+		return;
+	}
+	memory->last_slot = slot;
 	memory->flows = 1;
-	__builtin_memcpy(flow.local_address, where->local_address, 16);
-	if (!address_record_is_unwanted(where))
-		bpf_map_update_elem(&flows, &memory->last_flow, &flow, BPF_NOEXIST);
 }
 
 /* Learns about a socket that is older than the collector. */
@@ -295,7 +324,6 @@ static __always_inline struct udp_memory *udp_seed(struct sock *sk)
 /* Of several holders the oldest is the owner: children inherit what their parents opened. */
 static __always_inline void udp_seed_owner(struct udp_memory *memory, struct task_struct *holder)
 {
-	struct flow_key key = memory->last_flow;
 	struct owner owner;
 	struct flow *flow;
 
@@ -303,8 +331,8 @@ static __always_inline void udp_seed_owner(struct udp_memory *memory, struct tas
 	if (memory->owner.pid && memory->owner.start_ns <= owner.start_ns)
 		return;
 	memory->owner = owner;
-	flow = bpf_map_lookup_elem(&flows, &key);
-	if (flow)
+	flow = bpf_map_lookup_elem(&flow_slots, &memory->last_slot);
+	if (flow && flow->key.cookie == memory->cookie)
 		flow->owner = owner;
 }
 

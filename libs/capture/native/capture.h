@@ -47,7 +47,7 @@ enum hook_state {
 	HOOK_UNSUPPORTED, /* this kernel cannot load it */
 	HOOK_FAILED, /* it loads, but could not be attached */
 	HOOK_OFF, /* excluded by an option */
-	HOOK_SPARE, /* not needed: what it stands in for is attached */
+	HOOK_SPARE, /* not needed so far: what it stands in for does */
 };
 
 struct hook {
@@ -116,7 +116,7 @@ int capture_map(struct capture *capture, const char *name);
 bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS]);
 /* How many TCP sockets began to listen since the capture was opened. */
 bool capture_listened(struct capture *capture, uint64_t *sockets);
-/* Runs the program that closes idle UDP flows. Flows left, or -errno. */
+/* Runs the program that closes idle UDP flows, and attaches the hooks that tell senders when due. Flows left, or -errno. */
 int capture_sweep_flows(struct capture *capture);
 
 /* -- tracefs.c ----------------------------------------------------------------------------------------- */

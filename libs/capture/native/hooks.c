@@ -33,6 +33,13 @@ static const struct stand_in {
 /* Hooks that mislead without each other: the first datagram that is seen of a flow tells who began it. */
 static const char *const pairs[][2] = { { "udp_egress", "udp_ingress" } };
 
+/* Certain of who sends, but dear: attached only when udp_egress has met a sender that it cannot be certain of. */
+#define SENDER_HOOKS "udp_sendmsg"
+#define SENDERS_ELSE "udp_egress"
+
+/* One entry each for each flow. */
+static const char *const flow_maps[] = { "flows", "flow_slots" };
+
 /* libbpf explains failures only on its log: the first line of this thread's current call is kept. */
 static __thread char *log_line;
 
@@ -86,9 +93,11 @@ static struct bpf_object *open_object(const struct capture_options *options, uin
 	map = bpf_object__find_map_by_name(object, "records");
 	if (map)
 		bpf_map__set_max_entries(map, ring_bytes);
-	map = bpf_object__find_map_by_name(object, "flows");
-	if (map)
-		bpf_map__set_max_entries(map, options->flow_table_size);
+	for (size_t i = 0; i < sizeof(flow_maps) / sizeof(*flow_maps); i++) {
+		map = bpf_object__find_map_by_name(object, flow_maps[i]);
+		if (map)
+			bpf_map__set_max_entries(map, options->flow_table_size);
+	}
 	return object;
 }
 
@@ -311,6 +320,46 @@ static void attach_stand_in(struct capture *capture, const struct stand_in *stan
 	}
 }
 
+static bool tells_senders(const struct hook *hook)
+{
+	return starts_with(bpf_program__name(hook->program), SENDER_HOOKS);
+}
+
+/* Attaches those that are spare. True if all are attached then. */
+static bool attach_sender_hooks(struct capture *capture, int cgroup_fd)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < capture->hook_count; i++) {
+		struct hook *hook = &capture->hooks[i];
+
+		if (!tells_senders(hook))
+			continue;
+		if (hook->state == HOOK_SPARE) {
+			hook->state = HOOK_ATTACHED;
+			attach(capture, hook, cgroup_fd);
+		}
+		all &= hook->state == HOOK_ATTACHED;
+	}
+	return all;
+}
+
+/* Attaches them once udp_egress has met a sender that it cannot be certain of. */
+static void attach_sender_hooks_if_due(struct capture *capture)
+{
+	struct sender_watch watch = { 0 };
+	int map = capture_map(capture, "sender_watches"), cgroup_fd;
+	uint32_t key = 0;
+
+	if (map < 0 || bpf_map_lookup_elem(map, &key, &watch) || watch.hooked || !watch.uncertain)
+		return;
+	cgroup_fd = open_cgroup_root();
+	watch.hooked = attach_sender_hooks(capture, cgroup_fd);
+	if (cgroup_fd >= 0)
+		close(cgroup_fd);
+	bpf_map_update_elem(map, &key, &watch, BPF_ANY);
+}
+
 bool capture_open(struct capture *capture, const struct capture_options *options)
 {
 	int cgroup_fd;
@@ -321,16 +370,22 @@ bool capture_open(struct capture *capture, const struct capture_options *options
 	if (!load(capture, options))
 		return false;
 	cgroup_fd = open_cgroup_root();
-	for (size_t i = 0; i < capture->hook_count; i++)
-		if (capture->hooks[i].state == HOOK_ATTACHED &&
-		    !stand_in_named(bpf_program__name(capture->hooks[i].program)))
-			attach(capture, &capture->hooks[i], cgroup_fd);
+	for (size_t i = 0; i < capture->hook_count; i++) {
+		struct hook *hook = &capture->hooks[i];
+
+		if (hook->state == HOOK_ATTACHED && tells_senders(hook))
+			hook->state = HOOK_SPARE;
+		else if (hook->state == HOOK_ATTACHED && !stand_in_named(bpf_program__name(hook->program)))
+			attach(capture, hook, cgroup_fd);
+	}
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
 		detach_widowed(capture, pairs[i][0], pairs[i][1]);
 		detach_widowed(capture, pairs[i][1], pairs[i][0]);
 	}
 	for (size_t i = 0; i < sizeof(stand_ins) / sizeof(*stand_ins); i++)
 		attach_stand_in(capture, &stand_ins[i], cgroup_fd);
+	if (!capture_hook(capture, SENDERS_ELSE))
+		attach_sender_hooks(capture, cgroup_fd);
 	if (cgroup_fd >= 0)
 		close(cgroup_fd);
 	if (!capture_hook(capture, REQUIRED_HOOK)) {
@@ -424,6 +479,7 @@ int capture_sweep_flows(struct capture *capture)
 	struct hook *hook = capture_hook(capture, "udp_sweep");
 	int error;
 
+	attach_sender_hooks_if_due(capture);
 	if (!hook)
 		return 0;
 	error = bpf_prog_test_run_opts(bpf_program__fd(hook->program), &run);

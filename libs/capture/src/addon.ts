@@ -9,7 +9,8 @@ export interface Hook {
   section: string;
   /**
    * `unsupported`: this kernel cannot load it, or lacks what it attaches to; `failed`: it loads, but could not
-   * be attached; `off`: an option excludes it; `spare`: what it would stand in for is attached.
+   * be attached; `off`: an option excludes it; `spare`: what it would stand in for is attached and
+   * suffices, so far.
    */
   state: 'attached' | 'unsupported' | 'failed' | 'off' | 'spare';
   /** Why it is not attached, in the kernel's or libbpf's words. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BATCH 16
@@ -56,12 +57,72 @@ static void send_many(int fd, size_t size, const struct endpoint *to, int count)
 		fail("sendmmsg");
 }
 
+/* A child goes on in this process's place, with its descriptors. */
+static void leave_to_heir(void)
+{
+	int status, heir = fork();
+
+	if (heir < 0)
+		fail("fork");
+	if (heir) {
+		waitpid(heir, &status, 0);
+		exit(status ? 1 : 0);
+	}
+}
+
+static void pass_descriptor(int channel, int *fd, bool give)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof(int)),
+				.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS } };
+	char byte = 0;
+	struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &part,
+				  .msg_iovlen = 1,
+				  .msg_control = &control,
+				  .msg_controllen = sizeof(control.room) };
+
+	if (give)
+		memcpy(CMSG_DATA(&control.head), fd, sizeof(*fd));
+	if ((give ? sendmsg(channel, &message, 0) : recvmsg(channel, &message, 0)) != 1)
+		fail("descriptor");
+	if (!give)
+		memcpy(fd, CMSG_DATA(&control.head), sizeof(*fd));
+}
+
+/* A child makes the socket, hands it to this process and stays until that ends. */
+static int socket_of_stranger(int family)
+{
+	int channel[2], fd = -1;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, channel))
+		fail("socketpair");
+	int stranger = fork();
+	if (stranger < 0)
+		fail("fork");
+	if (!stranger) {
+		char byte;
+
+		close(channel[0]);
+		fd = socket(family, SOCK_DGRAM, 0);
+		pass_descriptor(channel[1], &fd, true);
+		_exit(read(channel[1], &byte, 1) > 0);
+	}
+	close(channel[1]);
+	pass_descriptor(channel[0], &fd, false);
+	return fd;
+}
+
 /*
  * send --to A --port P [--api sendto|send|write|sendmsg|sendmmsg|uring] [--connected] [--mapped]
- *      [--count N] [--size S] [--echo] [--hold]
+ *      [--count N] [--size S] [--echo] [--hold] [--inherited] [--passed]
  *
  * One flow of N datagrams of S bytes. `send` and `write` connect the socket first. With --echo each
- * datagram waits for its answer, read by recv without an address.
+ * datagram waits for its answer, read by recv without an address. The sender has the socket from its
+ * parent with --inherited, from another process with --passed.
  */
 int run_send(char **argv)
 {
@@ -74,13 +135,16 @@ int run_send(char **argv)
 	char answer[LARGEST];
 
 	hello("sender");
-	int fd = socket(to.address.ss_family, SOCK_DGRAM, 0);
+	int fd = given(argv, "--passed") ? socket_of_stranger(to.address.ss_family) :
+					   socket(to.address.ss_family, SOCK_DGRAM, 0);
 	if (fd < 0)
 		fail("socket");
 	if (given(argv, "--connected") || strcmp(api, "send") == 0 || strcmp(api, "write") == 0) {
 		if (connect(fd, (struct sockaddr *)&to.address, to.length))
 			fail("connect");
 	}
+	if (given(argv, "--inherited"))
+		leave_to_heir();
 	bool many = strcmp(api, "sendmmsg") == 0 && !given(argv, "--echo");
 	for (int left = count; left > 0;) {
 		int now = many ? (left < BATCH ? left : BATCH) : 1;
