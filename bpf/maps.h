@@ -47,7 +47,8 @@ struct socket_memory {
 	u8 direction; /* enum direction; on a listener that of its future children */
 	u8 close_side; /* enum close_side: who sent the first FIN */
 	u8 seeded; /* the owner was found by a snapshot: an older holder of the socket is a better one */
-	u8 reserved[5];
+	u8 open; /* a connection that was told, and whose end was not */
+	u8 reserved[4];
 };
 
 /*

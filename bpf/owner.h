@@ -50,4 +50,17 @@ static __always_inline void owner_to_record(struct socket_record *record, const 
 	__builtin_memcpy(record->comm, owner->comm, sizeof(record->comm));
 }
 
+/* Names the holder of a port if it is another than `owner`, who may have ended: each of several is told. */
+static __always_inline void owner_of_holder_to_record(struct socket_record *record, const struct owner *owner,
+						      struct task_struct *holder)
+{
+	struct owner other;
+
+	if ((u32)holder->tgid == owner->pid)
+		return;
+	owner_of_known_task(&other, holder);
+	owner_to_record(record, &other);
+	record->header.flags |= RECORD_F_HOLDER;
+}
+
 #endif /* NETSTATD_OWNER_H */

@@ -51,6 +51,8 @@ enum record_flag {
 	RECORD_F_PORT_ASKED = 1 << 3,
 	/* Nobody counted: bytes, times and retransmissions of a socket record are not known, whatever they hold. */
 	RECORD_F_UNCOUNTED = 1 << 4,
+	/* The process that is named holds the socket, but is not known to have opened it. */
+	RECORD_F_HOLDER = 1 << 5,
 };
 
 enum socket_kind {
@@ -199,6 +201,7 @@ struct tcp_runs {
 	__u64 taken_over;
 	__u64 busy; /* 0 or 1 */
 	__u64 listened; /* transitions to LISTEN */
+	__u64 ended_late; /* connections whose CLOSE was not seen, but their destruction */
 };
 
 /* Whether udp_egress alone cannot say who sends; see udp_owner.h. */

@@ -77,8 +77,11 @@ static __always_inline void snapshot_tcp_socket(struct bpf_iter_meta *meta, stru
 	socket_memory_to_record(&record, memory);
 	if (memory->since_ns && record.state != TCP_SYN_SENT)
 		record.duration_ns = bpf_ktime_get_ns() - memory->since_ns;
-	if (listening)
+	if (listening) {
 		record.direction = DIRECTION_UNKNOWN;
+		if (holder)
+			owner_of_holder_to_record(&record, &memory->owner, holder);
+	}
 	snapshot_write(meta, &record, listening ? SOCKET_LISTENING : SOCKET_OPEN);
 }
 

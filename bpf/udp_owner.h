@@ -356,6 +356,7 @@ static __always_inline void udp_snapshot_socket(struct bpf_iter_meta *meta, stru
 	emit_head(&record.header, sizeof(record), RECORD_SOCKET, SOCKET_BOUND, RECORD_F_SNAPSHOT,
 		  bpf_ktime_get_ns());
 	udp_bound_to_record(&record, memory);
+	owner_of_holder_to_record(&record, &memory->owner, holder);
 	bpf_seq_write(meta->seq, &record, sizeof(record));
 }
 

@@ -234,12 +234,13 @@ static napi_value addon_stats(napi_env env, napi_callback_info info)
 	struct capture *capture = get_capture(env, info, NULL);
 	uint64_t drops[DROP_SLOTS];
 	struct reader_stats stats;
+	struct tcp_runs runs;
 	napi_value result, lost, value;
 
 	if (!capture || napi_create_object(env, &result) != napi_ok ||
 	    napi_create_array_with_length(env, DROP_SLOTS, &lost) != napi_ok)
 		return NULL;
-	if (!capture_drops(capture, drops))
+	if (!capture_drops(capture, drops) || !capture_tcp_runs(capture, &runs))
 		return throw_error(env, "STATS_FAILED", "cannot read the drop counters");
 	for (uint32_t slot = 0; slot < DROP_SLOTS; slot++)
 		if (napi_create_double(env, drops[slot], &value) == napi_ok)
@@ -252,6 +253,8 @@ static napi_value addon_stats(napi_env env, napi_callback_info info)
 	set_number(env, result, "blocked", stats.blocked);
 	set_number(env, result, "oversize", stats.oversize);
 	set_number(env, result, "ringBytesUsed", stats.ring_used);
+	set_number(env, result, "takenOver", runs.taken_over);
+	set_number(env, result, "endedLate", runs.ended_late);
 	return result;
 }
 

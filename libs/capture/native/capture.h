@@ -114,8 +114,8 @@ struct hook *capture_hook(struct capture *capture, const char *name);
 int capture_map(struct capture *capture, const char *name);
 /* Losses by enum drop_slot, over all cpus. */
 bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS]);
-/* How many TCP sockets began to listen since the capture was opened. */
-bool capture_listened(struct capture *capture, uint64_t *sockets);
+/* What the TCP programs have counted since the capture was opened, over all cpus. */
+bool capture_tcp_runs(struct capture *capture, struct tcp_runs *runs);
 /* Runs the program that closes idle UDP flows, and attaches the hooks that tell senders when due. Flows left, or -errno. */
 int capture_sweep_flows(struct capture *capture);
 

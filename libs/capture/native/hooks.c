@@ -438,6 +438,11 @@ static bool sum_cpus(int fd, uint32_t key, size_t value_size, uint64_t *sums)
 	return found;
 }
 
+bool capture_tcp_runs(struct capture *capture, struct tcp_runs *runs)
+{
+	return sum_cpus(capture_map(capture, "tcp_runs"), 0, sizeof(*runs), (uint64_t *)runs);
+}
+
 /* Transitions that tcp_state missed because it was running, and that tcp_state_nested did not take over. */
 static uint64_t unseen_transitions(struct capture *capture)
 {
@@ -447,19 +452,9 @@ static uint64_t unseen_transitions(struct capture *capture)
 	struct tcp_runs runs;
 
 	if (!hook || bpf_obj_get_info_by_fd(bpf_program__fd(hook->program), &info, &size) ||
-	    !sum_cpus(capture_map(capture, "tcp_runs"), 0, sizeof(runs), (uint64_t *)&runs))
+	    !capture_tcp_runs(capture, &runs))
 		return 0;
 	return info.recursion_misses > runs.taken_over ? info.recursion_misses - runs.taken_over : 0;
-}
-
-bool capture_listened(struct capture *capture, uint64_t *sockets)
-{
-	struct tcp_runs runs;
-
-	if (!sum_cpus(capture_map(capture, "tcp_runs"), 0, sizeof(runs), (uint64_t *)&runs))
-		return false;
-	*sockets = runs.listened;
-	return true;
 }
 
 bool capture_drops(struct capture *capture, uint64_t drops[DROP_SLOTS])

@@ -177,6 +177,15 @@ static bool read_in_use(uint64_t *in_use)
 	return true;
 }
 
+static bool read_listened(struct capture *capture, uint64_t *listened)
+{
+	struct tcp_runs runs;
+	bool known = capture_tcp_runs(capture, &runs);
+
+	*listened = runs.listened;
+	return known;
+}
+
 /*
  * The account of the namespace that this thread is in. What was made is read before the first number in use and
  * after the second, so that nothing can come in between unnoticed.
@@ -185,9 +194,9 @@ static struct tcp_account take_account(struct capture *capture, bool first)
 {
 	struct tcp_account account = { 0 };
 
-	account.known = (!first || (capture_listened(capture, &account.listened) && read_made(&account.made))) &&
+	account.known = (!first || (read_listened(capture, &account.listened) && read_made(&account.made))) &&
 			read_in_use(&account.in_use) &&
-			(first || (read_made(&account.made) && capture_listened(capture, &account.listened)));
+			(first || (read_made(&account.made) && read_listened(capture, &account.listened)));
 	return account;
 }
 

@@ -62,9 +62,20 @@ static bool grow(struct snapshot *snapshot)
 }
 
 /*
- * A socket that several processes hold comes once for each: the oldest of them is taken for the owner, since a
- * child inherits what its parent opened.
+ * A socket that several processes hold comes once for each. The one that opened it is its owner, else the oldest:
+ * a child inherits what its parent opened.
  */
+static bool names_better_owner(const struct socket_record *record, const struct socket_record *than)
+{
+	bool holds = record->header.flags & RECORD_F_HOLDER, other_holds = than->header.flags & RECORD_F_HOLDER;
+
+	if (!(record->header.flags & RECORD_F_OWNER))
+		return false;
+	if (!(than->header.flags & RECORD_F_OWNER))
+		return true;
+	return holds == other_holds ? record->owner_start_ns < than->owner_start_ns : other_holds;
+}
+
 static int add_socket(struct snapshot *snapshot, const struct socket_record *record)
 {
 	struct socket_record **place;
@@ -73,8 +84,7 @@ static int add_socket(struct snapshot *snapshot, const struct socket_record *rec
 		return -ENOMEM;
 	place = find(snapshot, record->cookie);
 	if (*place) {
-		if (record->header.flags & RECORD_F_OWNER &&
-		    (!((*place)->header.flags & RECORD_F_OWNER) || record->owner_start_ns < (*place)->owner_start_ns))
+		if (names_better_owner(record, *place))
 			memcpy(*place, record, sizeof(*record));
 		return 0;
 	}

@@ -51,6 +51,10 @@ export interface CaptureStats {
   oversize: number;
   /** Bytes waiting in the ring now, 0 before start(). */
   ringBytesUsed: number;
+  /** TCP transitions that interrupted another one, and were seen all the same. */
+  takenOver: number;
+  /** TCP connections whose CLOSE no program saw, and that were told at the end of their socket. */
+  endedLate: number;
 }
 
 /** The open capture, only to be handed back to the addon. */

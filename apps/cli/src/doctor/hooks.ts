@@ -9,6 +9,7 @@ const purposes: readonly (readonly [prefix: string, gives: string])[] = [
   ['tcp_connect', 'connects that fail before a packet leaves'],
   ['tcp_listen', 'ports that listen() chooses'],
   ['tcp_state_nested', 'TCP transitions within others'],
+  ['tcp_destroyed', 'ends of TCP connections that were missed'],
   ['tcp_state', 'TCP connections and ports'],
   ['tcp_', 'details of TCP connections'],
   ['udp_egress', 'UDP flows'],

@@ -24,6 +24,7 @@ export const RecordFlag = {
   PATH_CUT: 4,
   PORT_ASKED: 8,
   UNCOUNTED: 16,
+  HOLDER: 32,
 } as const;
 export type RecordFlag = (typeof RecordFlag)[keyof typeof RecordFlag];
 
