@@ -19,6 +19,7 @@ import { Descriptions } from './descriptions.ts';
 import { Flows } from './flows.ts';
 import type { Host } from './host.ts';
 import { defaultLimits, type Limits } from './limits.ts';
+import type { Listener } from './listener.ts';
 import { Listeners } from './listeners.ts';
 import { Owners } from './owners.ts';
 import type { ProcessSource, RecordMoment } from './parts.ts';
@@ -28,6 +29,10 @@ import { ReadClock } from './read-clock.ts';
 import { Resync, type Waits } from './resync.ts';
 import type { RuntimeSource } from './runtime-source.ts';
 import type { TableUse } from './table.ts';
+
+const LOOK_MS = 2_000;
+/** What no event told of is found by a snapshot after at most so long. */
+const RECONCILE_MS = 60_000;
 
 export interface EnricherOptions {
   /** Takes each finished row. */
@@ -78,6 +83,10 @@ export class Enricher {
   readonly #clock = new ReadClock();
   readonly #resync: Resync;
   #playedMicros = 0;
+  #lookAtMs = 0;
+  /** Ports whose owner had ended at the last look. */
+  #outlived: readonly Listener[] = [];
+  #reconcileAtMs = Infinity;
   /** Of the record at hand: one object, written over for each. */
   readonly #moment: RecordMoment = { flags: 0, micros: 0, timeNs: 0 };
 
@@ -164,6 +173,7 @@ export class Enricher {
 
   /** Does what time alone calls for; to be called every few milliseconds. @param nowMs monotonic time */
   tick(nowMs: number): void {
+    this.#reconcile(nowMs);
     const readNs = this.#clock.nowNs(nowMs);
     this.connections.release(readNs);
     this.#descriptions.settle(readNs, nowMs, this.nowMicros);
@@ -283,6 +293,19 @@ export class Enricher {
     }
   }
 
+  /** Compares with what is there, now and then and when a port has outlived its owner. */
+  #reconcile(nowMs: number): void {
+    if (nowMs < this.#lookAtMs || this.#replay) return;
+    this.#lookAtMs = nowMs + LOOK_MS;
+    // A process closes its sockets a moment after it has ended.
+    const before = this.#outlived;
+    this.#outlived = this.listeners.outlived();
+    const lasting = this.#outlived.filter((listener) => before.includes(listener));
+    for (const listener of lasting) listener.holderSought = true;
+    if (lasting.length > 0) this.#resync.check('a port has outlived its owner');
+    else if (nowMs >= this.#reconcileAtMs) this.#resync.check('reconciliation');
+  }
+
   #mark(nowMs: number, clean: boolean): void {
     const { kind, mark } = this.#reader;
     const { timeNs, micros } = this.#moment;
@@ -290,6 +313,7 @@ export class Enricher {
     const resync = this.#resync;
     if (kind === MarkKind.SNAPSHOT_BEGIN) {
       resync.begin(timeNs, nowMs, clean);
+      this.#reconcileAtMs = nowMs + RECONCILE_MS;
     } else if (kind !== MarkKind.SNAPSHOT_END) {
       this.counters.unknownKinds++;
     } else if (resync.end(mark.sockets, timeNs)) {

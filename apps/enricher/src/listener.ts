@@ -21,6 +21,8 @@ export class Listener implements Owned {
   readonly sinceMicros: number;
   /** Newest record that told of it, CLOCK_MONOTONIC nanoseconds. */
   timeNs: number;
+  /** A snapshot was asked for, because the owner has ended. */
+  holderSought = false;
   /** Number of the snapshot that showed it last. */
   seen = 0;
 

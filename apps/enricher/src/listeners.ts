@@ -55,6 +55,15 @@ export class Listeners {
     return this.#byCookie.get(cookie);
   }
 
+  /** Those that others hold since their owner has ended, and whose holders were not sought yet. */
+  outlived(): Listener[] {
+    const found: Listener[] = [];
+    for (const listener of this.#byCookie.values()) {
+      if (listener.process?.exited && !listener.holderSought) found.push(listener);
+    }
+    return found;
+  }
+
   /** One listener per endpoint and process. */
   *endpoints(): Iterable<Listener> {
     for (const sockets of this.#endpoints.values()) {
@@ -128,7 +137,7 @@ export class Listeners {
       if (shown) listener.seen = snapshot;
       if (listener.port === view.localPort && listener.ip === view.localAddress) {
         this.#counters.repeated++;
-        if (listener.process === undefined) this.#own(listener, view, moment);
+        if (listener.process?.exited !== false) this.#own(listener, view, moment);
         return;
       }
       if (listener.timeNs >= moment.timeNs) return;
@@ -147,12 +156,19 @@ export class Listeners {
     this.#print(listener);
   }
 
-  /** The owner of a port became known: its row is another one now. */
+  /** The owner of a port became known, or another has held it since its owner ended: its row is another one now. */
   #own(listener: Listener, view: SocketView, moment: RecordMoment): void {
-    const { endpoint } = listener;
+    const { endpoint, process, container, exe, comm, uid } = listener;
+    if (process?.pid === view.pid && process.startNs === view.ownerStartNs) return;
     const before = this.row('port.closed', listener, moment.micros);
-    if (!this.#owners.take(listener, view, moment.flags, moment.micros)) return;
-    if (this.#drop(listener, endpoint)) this.#announcer.send(before, undefined, endpoint);
+    listener.process = undefined;
+    if (!this.#owners.take(listener, view, moment.flags, moment.micros)) {
+      listener.process = process;
+      return;
+    }
+    listener.holderSought = false;
+    if (this.#drop(listener, endpoint)) this.#announcer.send(before, container, endpoint);
+    this.#announcer.release({ process, container, exe, comm, uid }, moment.micros);
     this.#print(listener);
   }
 

@@ -21,6 +21,8 @@ export class Resync {
   readonly #waits: Waits;
   /** Why a snapshot is needed; undefined when the state is whole. */
   #reason: string | undefined = 'start';
+  /** Why one is wanted although nothing is known to be lost. */
+  #check: string | undefined;
   #askAt = 0;
   #begunAt: number | undefined;
   #beginNs = 0;
@@ -59,12 +61,19 @@ export class Resync {
     if (broken) this.#whole = false;
   }
 
+  /** Wants to compare what is known with what is there, although nothing is known to be lost. */
+  check(reason: string): void {
+    if (this.#reason === undefined && this.#check === undefined) this.#askAt = 0;
+    this.#check ??= reason;
+  }
+
   /**
    * MARK_SNAPSHOT_BEGIN.
    * @param clean whether nothing can have been lost since by what is known from the batch that holds the mark
    */
   begin(timeNs: number, nowMs: number, clean: boolean): void {
     this.number++;
+    this.#check = undefined;
     this.#begunAt = nowMs;
     this.#beginNs = timeNs;
     this.#sockets = 0;
@@ -103,9 +112,10 @@ export class Resync {
     if (this.#begunAt !== undefined && nowMs - this.#begunAt > SNAPSHOT_TIMEOUT_MS) {
       this.#begunAt = undefined;
     }
-    if (this.#reason !== undefined && this.#begunAt === undefined && nowMs >= this.#askAt) {
+    const reason = this.#reason ?? this.#check;
+    if (reason !== undefined && this.#begunAt === undefined && nowMs >= this.#askAt) {
       this.#askAt = nowMs + this.#waits.next();
-      this.#request(this.#reason);
+      this.#request(reason);
     }
     if (this.#settleAtNs === undefined || readNs < this.#settleAtNs) return false;
     this.#settleAtNs = undefined;
