@@ -42,6 +42,7 @@ const needs = {
   },
   chromium: tool('chromium'),
   jq: tool('jq'),
+  ss: tool('ss'),
   nats: tool('nats-server'),
   containerd: tool('containerd'),
   runc: tool('runc'),

@@ -7,7 +7,7 @@ export const workspaceRoot = join(__dirname, '..', '..', '..');
 export const upProgram = join(workspaceRoot, 'dist', 'cli', 'main.js');
 
 /** Roles of the traffic generator; each is an executable of its own name. */
-export type Role = 'listener' | 'acceptor' | 'client' | 'sender' | 'receiver' | 'churn';
+export type Role = 'listener' | 'acceptor' | 'client' | 'sender' | 'receiver' | 'churn' | 'opener';
 
 /** Path of the executable that plays a role. */
 export const traffic = (role: Role): string =>

@@ -9,9 +9,21 @@ import { waitFor } from './wait.ts';
 
 /** A line of truth: what a traffic process says it is or did. */
 export interface Truth {
-  event: 'hello' | 'listening' | 'ready' | 'accepted' | 'connected' | 'failed' | 'done';
+  event:
+    | 'hello'
+    | 'listening'
+    | 'ready'
+    | 'accepted'
+    | 'connected'
+    | 'failed'
+    | 'done'
+    | 'opened'
+    | 'closed'
+    | 'shared';
   role?: Role;
   pid: number;
+  /** Number that the harness gave a port. */
+  id?: number;
   port?: number;
   localPort?: number;
   peerPort?: number;
@@ -61,6 +73,11 @@ export class TrafficProcess {
     if (cgroup) writeFileSync(join(cgroup.path, 'cgroup.procs'), String(pid));
     this.#child.stdin.write('go\n');
     return pid;
+  }
+
+  /** Gives an order to a role that takes some. */
+  tell(order: string): void {
+    this.#child.stdin.write(`${order}\n`);
   }
 
   /** Waits for a line of truth. */

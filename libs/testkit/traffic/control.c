@@ -29,7 +29,7 @@ void fail(const char *what)
 }
 
 /* One byte at a time: what follows the line belongs to whoever inherits stdin. */
-static bool read_line(char *line, size_t size)
+bool read_line(char *line, size_t size)
 {
 	size_t length = 0;
 	char byte;

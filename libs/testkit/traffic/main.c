@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
 	{ "listen", run_listen },   { "accept", run_accept },	{ "connect", run_connect },
 	{ "send", run_send },	    { "receive", run_receive }, { "churn", run_churn },
+	{ "ports", run_ports },
 };
 
 int main(int argc, char **argv)
@@ -22,6 +23,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argv + 2);
-	fprintf(stderr, "usage: traffic listen|accept|connect|send|receive|churn [--option value]...\n");
+	fprintf(stderr, "usage: traffic listen|accept|connect|send|receive|churn|ports [--option value]...\n");
 	return 2;
 }

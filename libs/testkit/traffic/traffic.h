@@ -29,6 +29,9 @@ void fail(const char *what) __attribute__((noreturn));
 /* Says hello and returns once the harness has said "go"; ends the process when stdin ends first. */
 void hello(const char *role);
 
+/* Reads a line of stdin without its end, cut at `size`; false when stdin has ended. */
+bool read_line(char *line, size_t size);
+
 /* Returns when stdin ends or says "stop". */
 void await_stop(void);
 
@@ -55,5 +58,6 @@ int run_connect(char **argv);
 int run_send(char **argv);
 int run_receive(char **argv);
 int run_churn(char **argv);
+int run_ports(char **argv);
 
 #endif /* NETSTATD_TRAFFIC_H */
