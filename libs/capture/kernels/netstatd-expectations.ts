@@ -34,6 +34,9 @@ interface Connection {
   comm: string;
 }
 
+/** One that is run only when an account does not add up: there may be sockets that nobody holds. */
+const always = (hook: string): boolean => hook !== 'snapshot_namespace';
+
 /** What `doctor` says of a machine is what then happens on it. */
 export function itSaysWhatIsSo(tell: () => Story): void {
   let story: Story;
@@ -81,8 +84,9 @@ export function itSaysWhatIsSo(tell: () => Story): void {
   it('attaches and runs every hook that doctor calls attached', () => {
     const { hooks, verdict, exitCode, capture, up } = doctor('full');
     expect([verdict, exitCode]).toEqual(['full', 0]);
-    const attached = hooks.filter(({ state }) => state === 'attached');
-    expect(thatRan('full', hooks)).toEqual(attached.map(({ name }) => name));
+    const attached = hooks.filter(({ state }) => state === 'attached').map(({ name }) => name);
+    expect(thatRan('full', hooks).filter(always)).toEqual(attached.filter(always));
+    expect(Object.keys(runs('full'))).toEqual(expect.arrayContaining(attached));
     expect(up).toMatchObject({ starts: true, source: 'bpf' });
     expect(inUse('full')).toEqual({ source: 'bpf', ...capture });
   });
