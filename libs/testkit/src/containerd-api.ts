@@ -24,6 +24,9 @@ export interface Pod {
   readonly cgroupParent: string;
 }
 
+/** Where containers see the directory that they share with the test. */
+export const SHARED = '/shared';
+
 const CALL_MS = 60_000;
 /** CRI's NamespaceMode. */
 const [POD, CONTAINER, NODE] = [0, 1, 2] as const;
@@ -35,10 +38,12 @@ export class ContainerdApi {
   readonly #channel: RpcChannel;
   readonly #cri: RuntimeServiceClient;
   readonly #containers: ContainersClient;
+  readonly #shared: string;
   readonly #pods: Set<string>;
 
-  /** @param pods sandboxes that run; kept up to date */
-  constructor(channel: RpcChannel, pods: Set<string>) {
+  /** @param shared the directory that containers see as SHARED @param pods sandboxes that run; kept up to date */
+  constructor(channel: RpcChannel, shared: string, pods: Set<string>) {
+    this.#shared = shared;
     this.#pods = pods;
     this.#channel = channel;
     this.#cri = channel.client(RuntimeServiceClient);
@@ -79,6 +84,10 @@ export class ContainerdApi {
       this.#cri.runPodSandbox({ config: sandbox, runtimeHandler: '' }, ...call),
     );
     this.#pods.add(podSandboxId);
+    const mount = {
+      ...{ containerPath: SHARED, hostPath: this.#shared, propagation: 0 },
+      ...{ readonly: false, selinuxRelabel: false },
+    };
     const made: Record<string, string> = {};
     for (const [containerName, command] of Object.entries(containers)) {
       const config = {
@@ -88,7 +97,7 @@ export class ContainerdApi {
         args: [],
         workingDir: '',
         envs: [],
-        mounts: [],
+        mounts: [mount],
         labels: { ...labels, 'io.kubernetes.container.name': containerName },
         annotations: {},
         logPath: '',

@@ -1,15 +1,25 @@
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, openSync, readFileSync, readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { RpcChannel } from '@netstatd/containers/api';
 import { removeCgroups } from './containerd-cgroups.ts';
 import { writeConfig, type ContainerdPlace } from './containerd-config.ts';
 import { removeNetworks } from './containerd-networks.ts';
-import { ContainerdApi, type Pod, type PodRequest } from './containerd-api.ts';
+import { ContainerdApi, SHARED, type Pod, type PodRequest } from './containerd-api.ts';
 import { IMAGE, makeImage } from './containerd-image.ts';
+import { traffic } from './places.ts';
 import { waitFor } from './wait.ts';
 
 /** A container that ctr starts. */
@@ -20,6 +30,8 @@ export interface RunRequest {
   readonly labels?: Readonly<Record<string, string>>;
   /** Whether it shares the network of the machine; otherwise it has one of its own, with nothing in it. */
   readonly hostNetwork?: boolean;
+  /** File of a network namespace that it joins, e.g. that of a pod. */
+  readonly netns?: string;
   /** Its cgroup, e.g. as the systemd driver writes it: "/kubepods.slice/…/cri-containerd-<id>.scope". */
   readonly cgroup?: string;
 }
@@ -47,6 +59,8 @@ export const containerId = () => randomBytes(32).toString('hex');
 export class TestContainerd {
   readonly dir: string;
   readonly socket: string;
+  /** A directory that every container sees as /shared. The traffic programs are in it, where they are built. */
+  readonly shared: string;
   readonly #place: ContainerdPlace;
   readonly #config: string;
   readonly #image: string;
@@ -60,6 +74,10 @@ export class TestContainerd {
   private constructor() {
     this.dir = mkdtempSync(`${MARK}${process.pid.toString()}-`);
     this.socket = join(this.dir, 'containerd.sock');
+    this.shared = join(this.dir, 'shared');
+    mkdirSync(this.shared);
+    const built = dirname(traffic('client'));
+    if (existsSync(built)) cpSync(built, this.shared, { recursive: true });
     const random = randomBytes(3);
     this.#place = {
       dir: this.dir,
@@ -89,7 +107,7 @@ export class TestContainerd {
     this.#process = started;
     await waitFor('containerd', async () => {
       if (started.exitCode !== null) throw new Error(`containerd ended: ${this.log()}`);
-      const api = new ContainerdApi(new RpcChannel(this.socket), this.#pods);
+      const api = new ContainerdApi(new RpcChannel(this.socket), this.shared, this.#pods);
       if (await api.ready()) {
         this.#api?.close();
         this.#api = api;
@@ -131,7 +149,8 @@ export class TestContainerd {
 
   /** Starts a container. */
   async run(request: RunRequest): Promise<void> {
-    const { namespace, id, args = ['sleep', '3600'], labels = {}, hostNetwork, cgroup } = request;
+    const { namespace, id, args = ['sleep', '3600'], labels = {}, cgroup } = request;
+    const { hostNetwork, netns } = request;
     await this.#import(namespace);
     this.#cgroups.add(cgroup ?? `/${namespace}/${id}`);
     await this.ctr(
@@ -141,7 +160,9 @@ export class TestContainerd {
       '--runc-root',
       join(this.dir, 'runc'),
       ...Object.entries(labels).flatMap(([key, value]) => ['--label', `${key}=${value}`]),
+      ...['--mount', `type=bind,src=${this.shared},dst=${SHARED},options=rbind:rw`],
       ...(hostNetwork ? ['--net-host'] : []),
+      ...(netns === undefined ? [] : ['--with-ns', `network:${netns}`]),
       ...(cgroup === undefined ? [] : ['--cgroup', cgroup]),
       IMAGE,
       id,
@@ -183,6 +204,11 @@ export class TestContainerd {
         return [id, { pid: Number(pid), status }];
       }),
     );
+  }
+
+  /** The machine's address on the bridge of the pods, which is there from the first pod on. */
+  get gateway(): string {
+    return `${this.#place.subnet}.1`;
   }
 
   get api(): ContainerdApi {

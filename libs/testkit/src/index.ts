@@ -1,4 +1,6 @@
+export * from './actor.ts';
 export * from './clean-room.ts';
+export * from './door.ts';
 export * from './lab.ts';
 export * from './machine.ts';
 export * from './places.ts';
