@@ -1,6 +1,6 @@
 import { eventJsonSchemas, filterParameters, jsonSchema } from '@netstatd/events';
 import { answers, lists, problemSchema } from './answers.ts';
-import { defaultLimit, maxLimit } from './query.ts';
+import { containerAliases, defaultLimit, maxLimit } from './query.ts';
 
 type Json = Record<string, unknown>;
 
@@ -23,6 +23,14 @@ const filters: readonly Json[] = filterParameters
     schema: repeatable ? { type: 'array', items: schema } : schema,
     ...(repeatable ? { style: 'form', explode: true } : {}),
   }));
+
+/** Parameters that are other names of filters, by the path that has them. */
+const aliases: Readonly<Partial<Record<string, readonly Json[]>>> = {
+  '/api/containers': Object.entries(containerAliases).map(([name, filter]) => {
+    const meant = filters.find((each) => each.name === filter);
+    return { ...meant, name, description: `The same as \`${filter}\`.` };
+  }),
+};
 
 const paging: readonly Json[] = [
   {
@@ -84,7 +92,7 @@ export function openApiDocument(version: string): Json {
     paths[path] = {
       get: {
         summary: summaries[path as keyof typeof lists],
-        parameters: [...parameters, ...paging],
+        parameters: [...parameters, ...(aliases[path] ?? []), ...paging],
         responses: { 200: ok(jsonSchema(schema)), ...errors },
       },
     };

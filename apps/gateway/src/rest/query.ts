@@ -47,6 +47,12 @@ function parseLimit(text: string): number {
   return limit;
 }
 
+/** Names that one list knows a filter by beside the usual one. */
+export type Aliases = Readonly<Partial<Record<string, string>>>;
+
+/** What clients of /api/containers ask for has the name of the field, too. */
+export const containerAliases: Aliases = { podName: 'pod' };
+
 /**
  * Reads a list's parameters: the filters of the WebSocket (without `snapshot`), `limit`, `cursor`.
  * @throws ProblemError (400) naming the first parameter that is wrong
@@ -54,6 +60,7 @@ function parseLimit(text: string): number {
 export function parseListQuery(
   parameters: URLSearchParams,
   filters: ReadonlySet<string> | 'all' = 'all',
+  aliases: Aliases = {},
 ): ListQuery {
   const known = filters === 'all' ? listFilters : filters;
   const pairs: [string, string][] = [];
@@ -62,11 +69,13 @@ export function parseListQuery(
   const seen = new Set<string>();
   for (const [name, value] of parameters) {
     if (name !== 'limit' && name !== 'cursor') {
-      if (!known.has(name)) {
-        const allowed = `the parameters ${[...known].join(', ')}, limit, cursor`;
+      const filter = aliases[name] ?? name;
+      if (!known.has(filter)) {
+        const names = [...known, ...Object.keys(aliases)].join(', ');
+        const allowed = `the parameters ${names}, limit, cursor`;
         throw badParameter(shorten(name), shorten(value), allowed);
       }
-      pairs.push([name, value]);
+      pairs.push([filter, value]);
       continue;
     }
     if (seen.has(name)) throw badParameter(name, shorten(value), 'one value');

@@ -89,6 +89,8 @@ it('lists what the node has, filtered (A20)', async () => {
   expect(await count('/api/containers')).toBe(2);
   expect(await count('/api/containers?namespace=shop')).toBe(1);
   expect(await count('/api/containers?pod=db')).toBe(1);
+  expect(await count('/api/containers?podName=db')).toBe(1);
+  expect(await count('/api/containers?podName=db&namespace=shop')).toBe(0);
   expect(await count('/api/ports?protocol=UDP')).toBe(1);
   expect(await count('/api/processes?exe=curl')).toBe(1);
   expect(await count('/api/services?port=443&protocol=TCP')).toBe(1);

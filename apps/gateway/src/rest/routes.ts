@@ -7,7 +7,13 @@ import { listAddresses } from './addresses.ts';
 import type { Documents } from './documents.ts';
 import { listEvents, reasonOf } from './event-lists.ts';
 import { badParameter, ProblemError, unanswered } from './problems.ts';
-import { pageOf, parseListQuery, singleParameters } from './query.ts';
+import {
+  containerAliases,
+  pageOf,
+  parseListQuery,
+  singleParameters,
+  type Aliases,
+} from './query.ts';
 import type { ServiceName } from './service-names.ts';
 
 /** What the REST handlers of one listener work on. */
@@ -106,9 +112,9 @@ function status({ view }: RestOptions, { parameters, response }: Question): void
 export function restHandlers(options: RestOptions): ReadonlyMap<string, Handler> {
   const { health, documents } = options;
   const events =
-    (type: EventType): Handler =>
+    (type: EventType, aliases?: Aliases): Handler =>
     ({ parameters, response }) =>
-      listEvents(options, type, parseListQuery(parameters), response);
+      listEvents(options, type, parseListQuery(parameters, 'all', aliases), response);
   const document =
     (path: keyof Documents): Handler =>
     ({ parameters, response }) => {
@@ -121,7 +127,7 @@ export function restHandlers(options: RestOptions): ReadonlyMap<string, Handler>
     ({ request, response }) =>
       health[name](request, response);
   return new Map<string, Handler>([
-    ['/api/containers', events('container.added')],
+    ['/api/containers', events('container.added', containerAliases)],
     ['/api/connections', events('connection.event')],
     ['/api/ports', events('port.listening')],
     ['/api/processes', events('process.metainfo')],
