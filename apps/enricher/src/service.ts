@@ -13,7 +13,8 @@ const FOREIGN_MEMORY_MS = 5_000;
 const TICK_MS = 20;
 /** Raw batches up to here have waited for company already: their events leave at once. */
 const SMALL_BATCH_BYTES = 64 << 10;
-const HOST_REFRESH_MS = 10_000;
+/** The first pod of a machine brings an address of the machine with it. */
+const HOST_REFRESH_MS = 2_000;
 /** A recording is played when somebody asks, and not before; asking again changes nothing. */
 const REPLAY_ASK_MS = 250;
 /** Without a collector the stream begins all the same after this, with what little is known. */
