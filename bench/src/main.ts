@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { chain } from './benchmarks/chain.ts';
 import { churn } from './benchmarks/churn.ts';
+import { containers } from './benchmarks/containers.ts';
 import { cpu } from './benchmarks/cpu.ts';
 import { kernelChurn } from './benchmarks/kernel-churn.ts';
 import { kernelRunTime } from './benchmarks/kernel-run-time.ts';
@@ -17,7 +18,19 @@ import { header, tableHead, tableRows, toJson, type Outcome } from './frame/repo
 import { Disturbed, Rounds } from './frame/rounds.ts';
 
 const benchmarks: Benchmark[] = [
-  ...[kernelChurn, kernelRunTime, ring, chain, churn, latency, snapshot, memory, cpu, overhead],
+  ...[
+    kernelChurn,
+    kernelRunTime,
+    ring,
+    chain,
+    churn,
+    latency,
+    snapshot,
+    memory,
+    containers,
+    cpu,
+    overhead,
+  ],
 ];
 
 const help = `usage: npm run bench -- [NAME...] [--rounds N] [--quick] [--json FILE] [--disturbed]

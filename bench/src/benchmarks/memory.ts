@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Up } from '@netstatd/testkit';
 import type { Benchmark } from '../frame/benchmark.ts';
 import { Load } from '../parts/load.ts';
-import { memoryOf, pssMB, withNetstatd } from '../parts/netstatd.ts';
+import { counterOf, memoryOf, pssMB, withNetstatd } from '../parts/netstatd.ts';
 
 const SOCKETS = 100_000;
 
@@ -21,17 +20,6 @@ async function bareNodes(): Promise<number> {
   }
 }
 
-interface Status {
-  nodes: { services: { service: string; counters?: Record<string, number> }[] }[];
-}
-
-/** As the enricher's last heartbeat says. */
-async function connectionsKnown(up: Up): Promise<number> {
-  const { nodes } = (await up.get('/api/status')) as Status;
-  const services = nodes.flatMap((node) => node.services);
-  return services.find(({ service }) => service === 'enricher')?.counters?.connections ?? 0;
-}
-
 export const memory: Benchmark = {
   name: 'memory',
   what: `proportional memory of all services and the bus, idle and with ${SOCKETS} open connections`,
@@ -45,7 +33,7 @@ export const memory: Benchmark = {
       try {
         await hold.said('ready');
         const deadline = performance.now() + 30_000;
-        while ((await connectionsKnown(up)) < SOCKETS * 0.99) {
+        while ((await counterOf(up, 'enricher', 'connections')) < SOCKETS * 0.99) {
           if (performance.now() > deadline) throw new Error('not all connections became known');
           await sleep(200);
         }

@@ -73,3 +73,14 @@ export function memoryOf(up: Up): { sum: number; text: string } {
   const text = parts.map(([part, size]) => `${part} ${size.toFixed(0)}`).join(', ');
   return { sum: parts.reduce((sum, [, size]) => sum + size, 0), text };
 }
+
+interface Status {
+  nodes: { services: { service: string; counters?: Record<string, number> }[] }[];
+}
+
+/** A counter as the last heartbeat of a service says; 0 when it says nothing of it. */
+export async function counterOf(up: Up, service: Part, name: string): Promise<number> {
+  const { nodes } = (await up.get('/api/status')) as Status;
+  const services = nodes.flatMap((node) => node.services);
+  return services.find((each) => each.service === service)?.counters?.[name] ?? 0;
+}
