@@ -145,15 +145,10 @@ function linesOf(path: string): string[] {
 
 /** Addresses of a network namespace but loopback and link-local ones, as ip(8) tells them, sorted. */
 export function addressesIn(netns: string): string[] {
-  const text = execFileSync('nsenter', [
-    `--net=${netns}`,
-    'ip',
-    '-j',
-    'addr',
-    'show',
-    'scope',
-    'global',
-  ]);
+  const command = ['ip', '-j', 'addr', 'show', 'scope', 'global'];
+  // ip(8) complains about ends of links that are elsewhere.
+  const stdio = ['ignore', 'pipe', 'ignore'] as const;
+  const text = execFileSync('nsenter', [`--net=${netns}`, ...command], { stdio: [...stdio] });
   const links = JSON.parse(text.toString()) as { addr_info?: { local: string }[] }[];
   return links.flatMap(({ addr_info = [] }) => addr_info.map(({ local }) => local)).sort();
 }
