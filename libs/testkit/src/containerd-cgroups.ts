@@ -13,7 +13,6 @@ export async function removeCgroups(paths: readonly string[]): Promise<void> {
   const roots = [...readFileSync('/proc/mounts', 'utf8').matchAll(/^\S+ (\S+) cgroup2? /gm)];
   for (const [, root = ''] of roots)
     for (const path of paths) {
-      if (!existsSync(join(root, path))) continue;
       for (let tries = 0; !removed(join(root, path)) && tries < TRIES; tries++) await delay(20);
       for (let above = dirname(path); above !== '/'; above = dirname(above))
         if (!emptied(join(root, above))) break;
