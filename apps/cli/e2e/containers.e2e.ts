@@ -215,8 +215,8 @@ describeOn([...WHOLE_CHAIN, ...CONTAINERS], 'containers and pods (A10–A16)', (
       const pids = await pidsOf(containerdNamespace, containerUid);
       const told = processes.filter(({ pid }) => pids.includes(pid));
       expect(told.filter((each) => each.containerUid !== containerUid)).toEqual([]);
-      // The listener, its acceptor and the receiver own sockets as long as the container runs.
-      for (const role of ['listener', 'acceptor', 'receiver'])
+      // They own sockets as long as the container runs.
+      for (const role of ['listener', 'receiver'])
         expect(told.map(({ exe }) => exe)).toContain(`/shared/traffic-${role}`);
     }
   }

@@ -186,6 +186,8 @@ export class EnricherService {
     const silence = collector ? 'the collector is silent' : 'nothing was heard of the collector';
     ready.set('raw', collector !== undefined && !collector.silent, silence);
     ready.set('state', synced, 'waiting for a snapshot of the collector');
+    const begun = this.#publisher !== undefined;
+    ready.set('stream', begun, 'the stream of events has not begun');
     // Connections and processes are seen all the same, with the ids of their containers.
     const missed = this.#runtimes?.missed;
     ready.note('containers', missed && `containers lack names: ${missed}`);
