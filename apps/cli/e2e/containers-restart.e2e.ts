@@ -88,7 +88,16 @@ describeOn([...WHOLE_CHAIN, ...CONTAINERS], 'a containerd that is killed under l
       'the containers that ctr lists',
       async () => (await byRest()).join() === expected.join(),
       SOON_MS,
-    ).catch(async () => expect(await byRest()).toEqual(expected));
+    ).catch(async () => {
+      const left = (await byRest()).filter((line) => !expected.includes(line));
+      const of = (id: string) => [
+        up.get(`/api/connections?container=${id}`),
+        up.get(`/api/ports?container=${id}`),
+      ];
+      const sockets = await Promise.all(left.flatMap((line) => of(line.split(' ')[1]!)));
+      expect({ left, sockets }).toEqual({ left: [], sockets: [] });
+      expect(await byRest()).toEqual(expected);
+    });
   }
 
   it('costs nothing that the kernel saw, and doubles nothing', async () => {

@@ -237,10 +237,11 @@ describeOn([...WHOLE_CHAIN, ...CONTAINERS], 'containers and pods (A10–A16)', (
       ...byCtr.map((actor) => ctd.remove(actor.containerdNamespace, actor.containerUid)),
       ...[...pods.values()].map((sandbox) => ctd.api.removePod(sandbox)),
     ]);
-    const gone = (each: NetstatdEvent) => each.type === 'container.deleted';
-    await waitFor(
-      'the ends of all',
-      () => recorder.events.filter(gone).length >= actors.length + pods.size,
+    const ids = [...actors.map(({ containerUid }) => containerUid), ...pods.values()];
+    const isGone = (id: string) =>
+      recorder.events.some((each) => each.type === 'container.deleted' && isOfContainer(each, id));
+    await waitFor('the ends of all', () => ids.every(isGone)).catch(() =>
+      expect(ids.filter((id) => !isGone(id))).toEqual([]),
     );
   }
 

@@ -81,9 +81,7 @@ describeOn([...WHOLE_CHAIN, ...CONTAINERS], 'containers that share a network', (
 
   async function expectAll(all: readonly Connecting[], hostIP?: string): Promise<void> {
     await waitFor('all connections and datagrams', () =>
-      all.every(
-        ({ door }) => door.accepted.length === CONNECTIONS && door.senders.size === DATAGRAMS,
-      ),
+      all.every(({ door }) => door.accepted.length === CONNECTIONS && door.datagrams === DATAGRAMS),
     );
     for (const one of all) {
       const { accepted, senders } = one.door;
@@ -91,7 +89,7 @@ describeOn([...WHOLE_CHAIN, ...CONTAINERS], 'containers that share a network', (
         'all to be seen',
         () =>
           establishedPorts(recorder, one, 'TCP').length >= CONNECTIONS &&
-          establishedPorts(recorder, one, 'UDP').length >= DATAGRAMS,
+          establishedPorts(recorder, one, 'UDP').length >= senders.size,
       ).catch(() => undefined);
       expect(establishedPorts(recorder, one, 'TCP')).toEqual(sortedPorts(accepted));
       expect(establishedPorts(recorder, one, 'UDP')).toEqual(sortedPorts(senders));

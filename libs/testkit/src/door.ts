@@ -9,8 +9,9 @@ import { createServer, type AddressInfo, type Server } from 'node:net';
 export class Door {
   /** Ports at the other end of the connections that were accepted, in their order. */
   readonly accepted: number[] = [];
-  /** Ports that datagrams came from. */
+  /** Ports that datagrams came from; a later sender may have the port of an earlier one. */
   readonly senders = new Set<number>();
+  datagrams = 0;
   readonly #tcp: Server;
   readonly #udp: UdpSocket;
 
@@ -19,7 +20,10 @@ export class Door {
       this.accepted.push(socket.remotePort ?? 0);
       socket.on('error', () => undefined).resume();
     });
-    this.#udp = createSocket('udp4', (_, { port }) => this.senders.add(port));
+    this.#udp = createSocket('udp4', (_, { port }) => {
+      this.senders.add(port);
+      this.datagrams++;
+    });
   }
 
   static async open(): Promise<Door> {
