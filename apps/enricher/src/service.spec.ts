@@ -54,7 +54,7 @@ beforeAll(async () => {
   bus.subscribe(subjects(NODE).resync, (payload) => requests.push(unpack(payload)));
   new BatchFeed({
     ...{ bus, node: NODE, log },
-    onBatch: (batch: Batch) => live.push(...batch.rows.map(toEvent)),
+    onBatch: (batch: Batch) => live.push(...Array.from(batch.rows, toEvent)),
     onGap: (gap) => expect(gap).toBe('none'),
   });
   await bus.flush();

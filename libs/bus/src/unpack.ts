@@ -1,14 +1,12 @@
+import { PackedArray } from './packed-array.ts';
+import { skip, unspoken, UnpackError } from './skip.ts';
+
 /** What a bus message may cost its reader; a payload over a limit is refused, never half read. */
 export interface UnpackLimits {
   /** Bytes of the whole payload. */
   readonly maxBytes: number;
   /** Nesting of arrays and maps. */
   readonly maxDepth: number;
-}
-
-/** Outside bytes that are not the MessagePack the bus speaks. */
-export class UnpackError extends Error {
-  override readonly name = 'UnpackError';
 }
 
 const defaultLimits: UnpackLimits = { maxBytes: 8 << 20, maxDepth: 16 };
@@ -32,6 +30,8 @@ class Unpacker {
   #position = 0;
   #depth = 0;
   #maxDepth = 0;
+  /** Key of the outermost map whose array is left packed. */
+  #around: string | undefined;
   /** The interned strings, and in `#texts` the bytes of each at its slot. */
   readonly #strings = new Array<string>(1 << INTERNED_SLOTS_LOG2).fill('');
   readonly #shortStrings = new Array<string>(1 << SHORT_SLOTS_LOG2).fill('');
@@ -39,6 +39,22 @@ class Unpacker {
   readonly #texts = new DataView(new ArrayBuffer(INTERNED_BYTES << INTERNED_SLOTS_LOG2));
 
   unpack(payload: Uint8Array, limits: UnpackLimits): unknown {
+    this.#load(payload, limits);
+    const value = this.#value();
+    this.#finish();
+    return value;
+  }
+
+  /** As `unpack`, but the array under `key` of a map is only checked; all else is as it would be. */
+  unpackAround(payload: Uint8Array, key: string, limits: UnpackLimits): unknown {
+    this.#load(payload, limits);
+    this.#around = key;
+    const value = this.#value();
+    this.#finish();
+    return value;
+  }
+
+  #load(payload: Uint8Array, limits: UnpackLimits): void {
     if (payload.length > limits.maxBytes)
       throw new UnpackError(`${payload.length} bytes are more than ${limits.maxBytes}`);
     const { buffer, byteOffset, length } = payload;
@@ -47,10 +63,41 @@ class Unpacker {
     this.#position = 0;
     this.#depth = 0;
     this.#maxDepth = limits.maxDepth;
-    const value = this.#value();
-    if (this.#position !== length)
-      throw new UnpackError(`${length - this.#position} bytes follow the value`);
-    return value;
+    this.#around = undefined;
+  }
+
+  #finish(): void {
+    const left = this.#bytes.length - this.#position;
+    if (left !== 0) throw new UnpackError(`${left} bytes follow the value`);
+  }
+
+  /** Goes to a place of a message that was checked as a whole. */
+  #goTo(bytes: Buffer, view: DataView, at: number): void {
+    this.#bytes = bytes;
+    this.#view = view;
+    this.#position = at;
+    this.#depth = 0;
+    this.#maxDepth = Infinity;
+    this.#around = undefined;
+  }
+
+  /** Checks the array that begins here without decoding it. */
+  #packedArray(length: number): PackedArray {
+    this.#enter(length);
+    const bytes = this.#bytes;
+    const view = this.#view;
+    const begins = new Uint32Array(length + 1);
+    let at = this.#position;
+    for (let i = 0; i < length; i++) {
+      begins[i] = at;
+      at = skip(bytes, at, this.#maxDepth - this.#depth);
+    }
+    begins[length] = this.#position = at;
+    this.#depth--;
+    return new PackedArray(bytes, view, begins, (from) => {
+      this.#goTo(bytes, view, from);
+      return this.#value();
+    });
   }
 
   #value(): unknown {
@@ -109,7 +156,7 @@ class Unpacker {
       case 0xdf:
         return this.#map(this.#uint32());
       default:
-        throw new UnpackError(`type 0x${token.toString(16)} at byte ${at} is not spoken here`);
+        throw unspoken(token, at);
     }
   }
 
@@ -154,14 +201,29 @@ class Unpacker {
   #map(length: number): Record<string, unknown> {
     this.#enter(length * 2);
     const map: Record<string, unknown> = {};
+    const around = this.#depth === 1 ? this.#around : undefined;
     for (let i = 0; i < length; i++) {
-      const key = this.#value();
-      if (typeof key !== 'string') throw new UnpackError('a map key is not a string');
-      if (key === '__proto__') throw new UnpackError('a map key is __proto__');
-      map[key] = this.#value();
+      const key = this.#key();
+      map[key] = key === around ? this.#leftPacked() : this.#value();
     }
     this.#depth--;
     return map;
+  }
+
+  #key(): string {
+    const key = this.#value();
+    if (typeof key !== 'string') throw new UnpackError('a map key is not a string');
+    if (key === '__proto__') throw new UnpackError('a map key is __proto__');
+    return key;
+  }
+
+  /** What is no array is decoded. */
+  #leftPacked(): unknown {
+    const token = this.#bytes[this.#position] ?? 0;
+    if ((token & 0xf0) === 0x90) return this.#packedArray(this.#uint8() & 0x0f);
+    if (token !== 0xdc && token !== 0xdd) return this.#value();
+    this.#take(1);
+    return this.#packedArray(token === 0xdc ? this.#uint16() : this.#uint32());
   }
 
   #binary(length: number): Uint8Array {
@@ -216,4 +278,12 @@ const unpacker = new Unpacker();
  */
 export function unpack(payload: Uint8Array, limits: Partial<UnpackLimits> = {}): unknown {
   return unpacker.unpack(payload, { ...defaultLimits, ...limits });
+}
+
+/**
+ * Decodes a map, but leaves the array under `key` packed: it was checked as the rest, and is a {@link PackedArray}
+ * in its place. Anything else is what `unpack` makes of it; throws as that does.
+ */
+export function unpackAround(payload: Uint8Array, key: string): unknown {
+  return unpacker.unpackAround(payload, key, defaultLimits);
 }

@@ -10,6 +10,7 @@ export {
 } from './filter-parameters.ts';
 export * from './ip.ts';
 export * from './json-bytes.ts';
+export * from './packed-json.ts';
 export * from './json.ts';
 export * from './log.ts';
 export * from './names.ts';

@@ -12,8 +12,8 @@ function written(rows: readonly EventRow[], nodeName: string, capacity = 0): str
   return rows.map((row) => {
     const begin = bytes.end;
     bytes.write(row, nodeName);
-    expect(decoder.decode(bytes.view(bytes.end - 1, bytes.end))).toBe(',');
-    return decoder.decode(bytes.view(begin, bytes.end - 1));
+    expect(decoder.decode(bytes.slice(bytes.end - 1, bytes.end))).toBe(',');
+    return decoder.decode(bytes.slice(begin, bytes.end - 1));
   });
 }
 

@@ -112,14 +112,11 @@ export function fromRow(row: EventRow, nodeName: string): NetstatdEvent {
   return event as unknown as NetstatdEvent;
 }
 
-/**
- * Makes rows of a batch whose `fields` may name other columns, or in another order, into rows of ours.
- * The returned function gives undefined for what is no row or of a type that is not known here. Rows that
- * already fit are returned as they are, not copied.
- */
-export function rowMapper(
-  fields: Readonly<Record<string, readonly string[]>>,
-): (row: unknown) => EventRow | undefined {
+/** Of each type that is known here, how a batch with these `fields` orders its columns: as we do, or where each is. */
+export type ColumnOrders = ReadonlyMap<string, readonly number[] | 'same'>;
+
+/** How a batch whose `fields` may name other columns, or in another order, has ours. */
+export function columnOrders(fields: Readonly<Record<string, readonly string[]>>): ColumnOrders {
   const orders = new Map<string, readonly number[] | 'same'>();
   for (const [type, theirs] of Object.entries(fields)) {
     if (!isEventType(type)) continue;
@@ -127,6 +124,14 @@ export function rowMapper(
     const same = theirs.length <= ours.length && theirs.every((name, i) => name === ours[i]);
     orders.set(type, same ? 'same' : ours.map((name) => theirs.indexOf(name) + 1));
   }
+  return orders;
+}
+
+/**
+ * Makes rows of a batch into rows of ours. The returned function gives undefined for what is no row or of a type
+ * that is not known here. Rows that already fit are returned as they are, not copied.
+ */
+export function rowMapper(orders: ColumnOrders): (row: unknown) => EventRow | undefined {
   return (row) => {
     if (!Array.isArray(row) || typeof row[0] !== 'string') return undefined;
     const order = orders.get(row[0]);

@@ -220,7 +220,7 @@ export class Follower {
     }
   }
 
-  #passRows(rows: readonly EventRow[]): void {
+  #passRows(rows: Iterable<EventRow>): void {
     const { node, filter, onRow } = this.#options;
     for (const row of rows) {
       if (this.#closed) return;

@@ -5,6 +5,7 @@ export type { FollowerCounters, FollowerOptions, SnapshotComplete } from './foll
 export { Follower } from './follower.ts';
 export type { Batch, Page } from './message.ts';
 export { MessageError, readBatch, readPage } from './message.ts';
+export type { PackedRows } from './packed-rows.ts';
 export type { StreamPublisherCounters, StreamPublisherOptions } from './publisher.ts';
 export { StreamPublisher } from './publisher.ts';
 export type { SnapshotOptions, SnapshotQuery } from './request-snapshot.ts';

@@ -1,6 +1,7 @@
-import { unpack } from '@netstatd/bus';
+import { PackedArray, unpackAround } from '@netstatd/bus';
 import type { EventRow } from '@netstatd/events';
-import { rowMapper } from '@netstatd/events';
+import { columnOrders } from '@netstatd/events';
+import { PackedRows } from './packed-rows.ts';
 
 /** Version of the messages, their `v`. */
 export const PROTOCOL_VERSION = 1;
@@ -23,18 +24,18 @@ interface Place {
   readonly before: number;
 }
 
-interface Rows {
+/** A batch of live events, number `seq` of its epoch. */
+export interface Batch extends Place {
+  /** Decoded one by one, as they are needed. */
+  readonly rows: PackedRows;
+}
+
+/** A page of a snapshot that includes every batch up to `seq`. */
+export interface Page extends Place {
   /** In our column order. */
   readonly rows: EventRow[];
   /** Rows that are none of ours: other types, or no rows at all. */
   readonly skipped: number;
-}
-
-/** A batch of live events, number `seq` of its epoch. */
-export interface Batch extends Place, Rows {}
-
-/** A page of a snapshot that includes every batch up to `seq`. */
-export interface Page extends Place, Rows {
   /** From 0. */
   readonly page: number;
   readonly last: boolean;
@@ -46,7 +47,7 @@ type Message = Readonly<Record<string, unknown>>;
 
 /** Decodes a batch; gives the error, and does not throw, on anything else. */
 export function readBatch(payload: Uint8Array): Batch | MessageError {
-  return read(payload, (message) => ({ ...readPlace(message), ...readRows(message) }));
+  return read(payload, (message) => ({ ...readPlace(message), rows: readRows(message) }));
 }
 
 /** Decodes a page of a snapshot; gives the error, also the one that the other side answered. */
@@ -58,13 +59,15 @@ export function readPage(payload: Uint8Array): Page | MessageError {
     if (typeof last !== 'boolean') throw new MessageError('last is no boolean');
     const cursor = typeof next === 'number' || typeof next === 'string' ? { next } : {};
     const page = readCount(message, 'page');
-    return { ...readPlace(message), ...readRows(message), page, last, ...cursor };
+    const packed = readRows(message);
+    const rows = [...packed];
+    return { ...readPlace(message), rows, skipped: packed.skipped, page, last, ...cursor };
   });
 }
 
 function read<T>(payload: Uint8Array, decode: (message: Message) => T): T | MessageError {
   try {
-    const message = unpack(payload);
+    const message = unpackAround(payload, 'events');
     if (!isRecord(message)) throw new MessageError('not a map');
     if (message.v !== PROTOCOL_VERSION)
       throw new MessageError(`version ${JSON.stringify(message.v)} is not ${PROTOCOL_VERSION}`);
@@ -99,18 +102,15 @@ function readPlace(message: Message): Place {
   return { node, epoch, seq: readCount(message, 'seq'), before: readCount(message, 'before') };
 }
 
-function readRows(message: Message): Rows {
+function readRows(message: Message): PackedRows {
   const { fields, events } = message;
   if (!isRecord(fields) || !Object.values(fields).every(isTextArray))
     throw new MessageError('fields is no table of names');
-  if (!Array.isArray(events)) throw new MessageError('events is no array');
-  const toOurs = rowMapper(fields as Readonly<Record<string, readonly string[]>>);
-  const rows: EventRow[] = [];
-  for (const event of events) {
-    const row = toOurs(event);
-    if (row !== undefined && typeof row[1] === 'number') rows.push(row);
-  }
-  return { rows, skipped: events.length - rows.length };
+  if (!(events instanceof PackedArray)) throw new MessageError('events is no array');
+  return new PackedRows(
+    events,
+    columnOrders(fields as Readonly<Record<string, readonly string[]>>),
+  );
 }
 
 function isTextArray(value: unknown): value is string[] {

@@ -48,5 +48,5 @@ export class Sequence {
 
 /** Events of a batch, those of unknown types too. */
 export function eventsOf(batch: Batch): number {
-  return batch.rows.length + batch.skipped;
+  return batch.rows.length + batch.rows.skipped;
 }

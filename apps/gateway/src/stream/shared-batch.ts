@@ -1,5 +1,5 @@
-import { JsonBytes, type EventRow, type Filter } from '@netstatd/events';
-import type { Batch } from '@netstatd/stream';
+import { PackedJson, type Filter } from '@netstatd/events';
+import type { Batch, PackedRows } from '@netstatd/stream';
 
 let lastId = 0;
 
@@ -16,8 +16,7 @@ export interface SharedText {
 }
 
 /**
- * A batch of events from the bus, decoded once. Its JSON is made once per event and only when a
- * client wants it; what a filter selects is found once per filter, however many clients use it.
+ * A batch of events from the bus. Its JSON is made once per event and only when a client wants it; what a filter selects is found once per filter, however many clients use it.
  */
 export class SharedBatch {
   readonly node: string;
@@ -27,9 +26,9 @@ export class SharedBatch {
   readonly before: number;
   /** Events of the epoch up to the end of this batch. */
   readonly events: number;
-  readonly rows: readonly EventRow[];
+  readonly rows: PackedRows;
   readonly #id = String((lastId += 1));
-  #json: JsonBytes | undefined;
+  #json: PackedJson | undefined;
   /** Where the JSON of each row begins and ends in `#json`, when it has been made. */
   readonly #begins: number[] = [];
   readonly #ends: number[] = [];
@@ -37,12 +36,12 @@ export class SharedBatch {
   readonly #selections = new Map<string, readonly number[]>();
   readonly #joined = new Map<string, SharedText>();
 
-  constructor({ node, epoch, seq, before, rows, skipped }: Batch) {
+  constructor({ node, epoch, seq, before, rows }: Batch) {
     this.node = node;
     this.epoch = epoch;
     this.seq = seq;
     this.before = before;
-    this.events = before + rows.length + skipped;
+    this.events = before + rows.length + rows.skipped;
     this.rows = rows;
   }
 
@@ -51,8 +50,9 @@ export class SharedBatch {
     let selected = this.#selections.get(filter.key);
     if (selected === undefined) {
       const matching: number[] = [];
-      for (const [index, row] of this.rows.entries()) {
-        if (filter.matches(row, this.node)) matching.push(index);
+      const all = filter.key === '';
+      for (let index = 0; index < this.rows.length; index++) {
+        if (all || filter.matches(this.rows.row(index), this.node)) matching.push(index);
       }
       selected = matching;
       this.#selections.set(filter.key, selected);
@@ -63,7 +63,7 @@ export class SharedBatch {
   /** One event as a text frame's payload. */
   frame(index: number): Buffer {
     const json = this.#make(index);
-    return asBuffer(json.view(this.#begins[index] ?? 0, this.#ends[index] ?? 0));
+    return asBuffer(json.slice(this.#begins[index] ?? 0, this.#ends[index] ?? 0));
   }
 
   /** All events that pass the filter, for one frame of many events. */
@@ -83,27 +83,26 @@ export class SharedBatch {
     const [first] = selected;
     const last = selected.at(-1);
     if (first === undefined || last === undefined) return Buffer.alloc(0);
-    this.#json ??= new JsonBytes(selected.length * eventBytes);
+    this.#json ??= new PackedJson(selected.length * eventBytes);
     for (const index of selected) this.#make(index);
     const json = this.#make(last);
     const inLine = selected.every(
       (index, i) => i === 0 || this.#begins[index] === (this.#ends[selected[i - 1] ?? 0] ?? 0) + 1,
     );
-    if (inLine) return asBuffer(json.view(this.#begins[first] ?? 0, this.#ends[last] ?? 0));
+    if (inLine) return asBuffer(json.slice(this.#begins[first] ?? 0, this.#ends[last] ?? 0));
     // With its comma each, but for the last.
     const pieces = selected.map((index) =>
-      json.view(this.#begins[index] ?? 0, (this.#ends[index] ?? 0) + (index === last ? 0 : 1)),
+      json.slice(this.#begins[index] ?? 0, (this.#ends[index] ?? 0) + (index === last ? 0 : 1)),
     );
     return Buffer.concat(pieces);
   }
 
   /** Makes the JSON of a row, once. */
-  #make(index: number): JsonBytes {
-    const json = (this.#json ??= new JsonBytes(8 * eventBytes));
-    const row = this.rows[index];
-    if (this.#ends[index] !== undefined || row === undefined) return json;
+  #make(index: number): PackedJson {
+    const json = (this.#json ??= new PackedJson(8 * eventBytes));
+    if (this.#ends[index] !== undefined) return json;
     this.#begins[index] = json.end;
-    json.write(row, this.node);
+    this.rows.writeJson(index, json, this.node);
     this.#ends[index] = json.end - 1;
     return json;
   }
