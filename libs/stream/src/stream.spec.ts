@@ -178,7 +178,7 @@ describe('on a real bus', () => {
     );
     await reader.flush();
     const count = (node: string) =>
-      batches.filter((one) => one.node === node).flatMap((one) => one.rows).length;
+      batches.filter((one) => one.node === node).flatMap((one) => [...one.rows]).length;
     for (const source of sources) for (const one of rows(1000)) source.publish(one);
     await until(() => count('one') === 1000 && count('two.x') === 1000);
     expect(gaps).toEqual([]);
