@@ -1,4 +1,4 @@
-import { PackedJson, type Filter } from '@netstatd/events';
+import { PackedJson, type EventRow, type Filter } from '@netstatd/events';
 import type { Batch, PackedRows } from '@netstatd/stream';
 
 let lastId = 0;
@@ -29,6 +29,8 @@ export class SharedBatch {
   readonly rows: PackedRows;
   readonly #id = String((lastId += 1));
   #json: PackedJson | undefined;
+  /** Decoded for the first filter, for all. */
+  #decoded: readonly EventRow[] | undefined;
   /** Where the JSON of each row begins and ends in `#json`, when it has been made. */
   readonly #begins: number[] = [];
   readonly #ends: number[] = [];
@@ -49,15 +51,21 @@ export class SharedBatch {
   select(filter: Filter): readonly number[] {
     let selected = this.#selections.get(filter.key);
     if (selected === undefined) {
-      const matching: number[] = [];
-      const all = filter.key === '';
-      for (let index = 0; index < this.rows.length; index++) {
-        if (all || filter.matches(this.rows.row(index), this.node)) matching.push(index);
-      }
-      selected = matching;
+      selected =
+        filter.key === ''
+          ? Array.from({ length: this.rows.length }, (_, index) => index)
+          : this.#matching(filter);
       this.#selections.set(filter.key, selected);
     }
     return selected;
+  }
+
+  #matching(filter: Filter): readonly number[] {
+    const rows = (this.#decoded ??= [...this.rows]);
+    const matching: number[] = [];
+    for (const [index, row] of rows.entries())
+      if (filter.matches(row, this.node)) matching.push(index);
+    return matching;
   }
 
   /** One event as a text frame's payload. */
