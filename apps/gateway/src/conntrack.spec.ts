@@ -142,6 +142,36 @@ it('tells how many events the bus lost', async () => {
   expect(cookies(recorder)).toHaveLength(10);
 });
 
+it('tells what was lost before the bus, though the events that told it are missed or in the state', async () => {
+  const lag = (dropped: number) =>
+    node.publisher.publish(makeRow('stream.lagged', { timestamp: scriptedTime, dropped }));
+  // Before there is a client.
+  lag(100_000);
+  node.publisher.flush();
+  const recorder = await record(machine.webSocket());
+  const from = recorder.events.length;
+  await waitFor('a first batch', () => node.publisher.seq > 1);
+  const { bus } = node;
+  const publish = bus.publish.bind(bus);
+  const forget = (dropped: number) => {
+    bus.publish = () => true;
+    lag(dropped);
+    node.publisher.flush();
+    bus.publish = publish;
+  };
+  // In a gap; in a batch that waits for the state, which has it; behind all that is heard before the state.
+  forget(1000);
+  lag(200);
+  node.publisher.flush();
+  forget(30);
+  await recorder.waitFor('the new state', ({ type }) => type === 'snapshot.complete', { from });
+  lag(4);
+  await recorder.waitFor('the last loss', (event) => 'dropped' in event && event.dropped === 4);
+  const told = lagsOf(recorder).map((event) => ('dropped' in event ? event.dropped : undefined));
+  // And the three events.
+  expect(told.reduce((sum = NaN, each = NaN) => sum + each, 0)).toBe(1234 + 3);
+});
+
 it('waits for an enricher that is frozen, serves others meanwhile, and it when it is back', async () => {
   node.publisher.close();
   const frozen = node.bus.subscribe(subjects('alpha').snapshot, () => undefined);

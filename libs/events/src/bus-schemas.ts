@@ -32,6 +32,9 @@ export const batchSchema = z
     epoch,
     seq: z.int().min(1).meta({ description: 'Number of this batch in the epoch; the first is 1.' }),
     before: count('Events in all earlier batches of the epoch.'),
+    lost: count(
+      'What `stream.lagged` in those batches say was lost, in sum; absent when 0.',
+    ).optional(),
     ...rows,
   })
   .meta({ title: 'batch', description: 'A batch of live events.' });
@@ -76,6 +79,9 @@ export const snapshotPageSchema = z
     epoch,
     seq: count('Last batch of live events that the snapshot includes; 0 before the first.'),
     before: count('Events of the epoch up to that batch.'),
+    lost: count(
+      'What `stream.lagged` up to that batch say was lost, in sum; absent when 0.',
+    ).optional(),
     page: count('Number of this page; the first is 0.'),
     last: z.boolean().meta({ description: 'Whether this is the last page.' }),
     ...rows,

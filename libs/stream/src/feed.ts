@@ -13,7 +13,7 @@ export interface BatchFeedOptions {
   readonly log: BusLog;
   /** Each batch once, in the order of its epoch. */
   readonly onBatch: (batch: Batch) => void;
-  /** Before the batch that shows it. */
+  /** Before the batch that shows it, which is not missed. */
   readonly onGap: (gap: Gap) => void;
 }
 
@@ -77,7 +77,7 @@ export class BatchFeed {
     this.counters.events += batch.rows.length;
     if (place !== 'next') {
       this.counters.gaps++;
-      this.counters.missedEvents += place.dropped ?? 0;
+      this.counters.missedEvents += place.missed ?? 0;
       this.#options.onGap(place);
     }
     this.#options.onBatch(batch);

@@ -1,9 +1,10 @@
 import type { EventRow } from '@netstatd/events';
-import { columns, parseFilter } from '@netstatd/events';
+import { columns, makeRow, parseFilter } from '@netstatd/events';
 import fc from 'fast-check';
 import { Follower } from './follower.ts';
 import type { Weather } from './lossy-bus.fixture.ts';
 import { LossyBus } from './lossy-bus.fixture.ts';
+import { lostBy } from './lost.ts';
 import { StreamPublisher } from './publisher.ts';
 import type { Gap } from './sequence.ts';
 
@@ -25,6 +26,7 @@ class Table {
   readonly open = new Map<number, number>();
 
   apply(event: EventRow): void {
+    if (event[0] !== 'connection.event') return;
     const cookie = Number(event[column.sockCookie]);
     if (event[column.state] === 'CLOSE') this.open.delete(cookie);
     else this.open.set(cookie, Number(event[1]));
@@ -44,6 +46,8 @@ class Node {
   readonly table = new Table();
   readonly bus: LossyBus;
   epoch = 0;
+  /** What it told of losses before the bus. */
+  lost = 0;
   publisher: StreamPublisher;
   #now = 0;
 
@@ -70,6 +74,12 @@ class Node {
     this.table.apply(event);
     this.publisher.publish(event);
   }
+
+  /** Tells of a loss before the bus. */
+  lag(dropped: number): void {
+    this.lost += dropped;
+    this.publisher.publish(makeRow('stream.lagged', { timestamp: ++this.#now, dropped }));
+  }
 }
 
 /** A follower, its table, and a check that nothing comes twice. */
@@ -78,6 +88,8 @@ class Reader {
   readonly gaps: Gap[] = [];
   readonly follower: Follower;
   live = 0;
+  /** What it was told of losses before the bus. */
+  lost = 0;
   completes = 0;
   #newest = 0;
   #inState = false;
@@ -108,15 +120,16 @@ class Reader {
       expect(this.table.open.has(Number(event[column.sockCookie]))).toBe(false);
     } else {
       this.live++;
+      this.lost += lostBy(event);
       expect(at).toBeGreaterThan(this.#newest);
     }
     this.#newest = Math.max(this.#newest, at);
     this.table.apply(event);
   }
 
-  /** Live events, and those it said it missed. */
+  /** Live events, losses told by them, and those it said it missed. */
   accounted(): number {
-    return this.live + this.gaps.reduce((sum, { dropped = 0 }) => sum + dropped, 0);
+    return this.live + this.lost + this.gaps.reduce((sum, { dropped = 0 }) => sum + dropped, 0);
   }
 }
 
@@ -127,13 +140,20 @@ const weather = fc.oneof(
   fc.record({ loseRequests: fc.integer({ min: 1, max: 2 }) }),
   fc.record({ pageDelayMs: fc.constantFrom(0, 30, 300, 2000) }),
 );
+const lag = fc.record({ lag: fc.integer({ min: 1, max: 5000 }) });
 const step = fc.oneof(
+  { weight: 2, arbitrary: lag },
   { weight: 6, arbitrary: fc.record({ events: fc.integer({ min: 1, max: 900 }) }) },
   { weight: 4, arbitrary: fc.record({ passMs: fc.integer({ min: 1, max: 400 }) }) },
   { weight: 3, arbitrary: fc.record({ weather }) },
   { weight: 1, arbitrary: fc.constant({ restart: true }) },
 );
-type Step = { events: number } | { passMs: number } | { weather: Partial<Weather> } | object;
+type Step =
+  | { events: number }
+  | { lag: number }
+  | { passMs: number }
+  | { weather: Partial<Weather> }
+  | object;
 
 async function play(steps: readonly Step[], options = {}): Promise<{ node: Node; reader: Reader }> {
   const bus = new LossyBus();
@@ -144,6 +164,7 @@ async function play(steps: readonly Step[], options = {}): Promise<{ node: Node;
     if ('events' in one)
       for (let i = 0; i < one.events; i++)
         node.publish(count++ % 97, count % 3 === 0 ? 'CLOSE' : 'ESTABLISHED');
+    else if ('lag' in one) node.lag(one.lag);
     else if ('passMs' in one) await jest.advanceTimersByTimeAsync(one.passMs);
     else if ('weather' in one) Object.assign(bus.weather, one.weather);
     else node.restart();
@@ -172,14 +193,14 @@ describe('Follower', () => {
     );
   });
 
-  test('accounts for every event of an epoch: seen, or said to be missed', async () => {
+  test('accounts for every event of an epoch, and every loss before it: seen, or said to be missed', async () => {
     const lossy = step.filter((one) => !('restart' in one));
     await fc.assert(
       fc.asyncProperty(fc.array(lossy, { maxLength: 25 }), async (steps) => {
         // The first state comes before the first event, so that everything after it counts.
         const { node, reader } = await play([{ passMs: 50 }, ...steps]);
         expect(reader.table.sorted()).toEqual(node.table.sorted());
-        expect(reader.accounted()).toBe(node.publisher.counters.events);
+        expect(reader.accounted()).toBe(node.publisher.counters.events + node.lost);
         jest.clearAllTimers();
       }),
       { numRuns: 80 },
@@ -189,6 +210,7 @@ describe('Follower', () => {
   test('joins in the middle of things without a gap, however late the state comes', async () => {
     const calm = fc.oneof(
       fc.record({ events: fc.integer({ min: 1, max: 900 }) }),
+      lag,
       fc.record({ passMs: fc.integer({ min: 1, max: 40 }) }),
       fc.record({ weather: fc.record({ repeatBatches: fc.integer({ min: 1, max: 5 }) }) }),
     );
@@ -212,8 +234,58 @@ describe('Follower', () => {
       { events: 7 },
       { passMs: 100 },
     ]);
-    expect(reader.gaps).toEqual([{ node: 'a.b', dropped: 7, place: 'bus' }]);
+    expect(reader.gaps).toEqual([{ node: 'a.b', missed: 7, dropped: 7, place: 'bus' }]);
     expect(reader.completes).toBe(2);
+  });
+
+  test('says what a batch told of losses, when that batch is lost', async () => {
+    const { reader } = await play([
+      { passMs: 100 },
+      { lag: 100 },
+      { passMs: 100 },
+      { weather: { loseBatches: 1 } },
+      { lag: 5000 },
+      { events: 2 },
+      { passMs: 100 },
+    ]);
+    expect(reader.lost).toBe(100);
+    expect(reader.gaps).toEqual([{ node: 'a.b', missed: 3, dropped: 5003, place: 'bus' }]);
+  });
+
+  test('says what was told of losses within a gap that a state covers', async () => {
+    const { reader } = await play([
+      { passMs: 100 },
+      { weather: { loseBatches: 1 } },
+      { events: 2 },
+      { passMs: 20 },
+      // The batch that shows the gap; what follows is lost again, and is in the state.
+      { events: 512 },
+      { weather: { loseBatches: 1 } },
+      { lag: 5000 },
+      { passMs: 100 },
+    ]);
+    expect(reader.gaps).toEqual([
+      { node: 'a.b', missed: 514, dropped: 514, place: 'bus' },
+      { node: 'a.b', missed: 1, dropped: 5001, place: 'bus' },
+    ]);
+    expect(reader.completes).toBe(2);
+  });
+
+  test('says nothing of the time before it joined', async () => {
+    const bus = new LossyBus();
+    const node = new Node(bus);
+    node.lag(1000);
+    node.publish(1, 'ESTABLISHED');
+    await jest.advanceTimersByTimeAsync(100);
+    const reader = new Reader(bus);
+    await jest.advanceTimersByTimeAsync(100);
+    bus.weather.loseBatches = 1;
+    node.publish(2, 'ESTABLISHED');
+    await jest.advanceTimersByTimeAsync(3000);
+    expect(reader.gaps).toEqual([{ node: 'a.b', missed: 1, dropped: 1, place: 'bus' }]);
+    expect(reader.lost).toBe(0);
+    reader.follower.close();
+    node.publisher.close();
   });
 
   test('says that the publisher was started again', async () => {

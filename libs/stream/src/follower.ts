@@ -186,8 +186,8 @@ export class Follower {
       const gap = this.#sequence.missedUntil(first);
       if (gap.dropped !== 0) this.#report(gap);
     }
-    const { epoch, seq, before } = first;
-    this.#sequence.moveTo(epoch, seq, before);
+    const { epoch, seq } = first;
+    this.#sequence.moveTo(first);
     onSnapshotStart?.(node);
     let rows = 0;
     for (const page of pages) {
@@ -211,8 +211,12 @@ export class Follower {
       this.#passRows(batch.rows);
     } else {
       // This batch is not passed on either: the state that comes now includes it.
-      const { dropped } = place;
-      const gap = dropped === undefined ? place : { ...place, dropped: dropped + eventsOf(batch) };
+      const { missed, dropped } = place;
+      const events = eventsOf(batch);
+      const gap =
+        missed === undefined || dropped === undefined
+          ? place
+          : { ...place, missed: missed + events, dropped: dropped + events + batch.rows.lost };
       this.#sequence.moveBehind(batch);
       this.#live = false;
       this.#report(gap);

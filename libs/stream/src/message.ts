@@ -15,13 +15,15 @@ export class MessageError extends Error {
 }
 
 /** Where in a node's stream a message stands. */
-interface Place {
+export interface Place {
   readonly node: string;
   /** Start of the publisher, milliseconds since 1970. */
   readonly epoch: number;
   readonly seq: number;
   /** Events of the epoch before this batch; up to `seq` for a page of a snapshot. */
   readonly before: number;
+  /** What the `stream.lagged` among those events say was lost, in sum. */
+  readonly lost: number;
 }
 
 /** A batch of live events, number `seq` of its epoch. */
@@ -99,7 +101,14 @@ function readPlace(message: Message): Place {
   if (typeof node !== 'string' || node === '' || node.length > 253)
     throw new MessageError('node is no name');
   const epoch = readCount(message, 'epoch');
-  return { node, epoch, seq: readCount(message, 'seq'), before: readCount(message, 'before') };
+  const lost = message.lost === undefined ? 0 : readCount(message, 'lost');
+  return {
+    node,
+    epoch,
+    seq: readCount(message, 'seq'),
+    before: readCount(message, 'before'),
+    lost,
+  };
 }
 
 function readRows(message: Message): PackedRows {

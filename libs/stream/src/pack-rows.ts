@@ -14,7 +14,8 @@ interface RowsBody {
 
 /** What {@link packRows} made: a message, or a row that is too large for any. */
 export type PackedRows =
-  { readonly payload: Uint8Array; readonly rows: number } | { readonly oversized: EventRow };
+  | { readonly payload: Uint8Array; readonly rows: readonly EventRow[] }
+  | { readonly oversized: EventRow };
 
 /**
  * Packs rows into messages of at most {@link MAX_MESSAGE_BYTES}, in order. `envelope` completes
@@ -32,7 +33,7 @@ export function* packRows(
   const payload = pack(envelope({ fields: fieldsOf(rows), events: rows }));
   const [first] = rows;
   if (payload.length <= MAX_MESSAGE_BYTES || first === undefined) {
-    yield { payload, rows: rows.length };
+    yield { payload, rows };
   } else if (rows.length === 1) {
     yield { oversized: first };
   } else {

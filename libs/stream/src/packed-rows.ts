@@ -1,11 +1,14 @@
 import type { PackedArray } from '@netstatd/bus';
 import type { ColumnOrders, EventRow, EventType, PackedRow } from '@netstatd/events';
 import { PackedJson, rowMapper } from '@netstatd/events';
+import { lostBy } from './lost.ts';
 
 /** The rows of a message as they came: a row is decoded, or written as JSON without being decoded, when it is wanted. */
 export class PackedRows implements Iterable<EventRow> {
   /** Rows that are none of ours: other types, or no rows at all. */
   readonly skipped: number;
+  /** What the `stream.lagged` among the rows say was lost, in sum. */
+  readonly lost: number;
   readonly #packed: PackedArray;
   readonly #toOurs: (row: unknown) => EventRow | undefined;
   /** Of each row that is one of ours: its number among all, its type, and whether its columns are in our order. */
@@ -20,6 +23,7 @@ export class PackedRows implements Iterable<EventRow> {
     this.#toOurs = rowMapper(orders);
     this.#window = new Window(packed);
     const types = new TypeReader(packed);
+    let lost = 0;
     for (let i = 0; i < packed.length; i++) {
       const type = types.typeOf(i);
       const order = type === undefined ? undefined : orders.get(type);
@@ -29,7 +33,9 @@ export class PackedRows implements Iterable<EventRow> {
       this.#numbers.push(i);
       this.#types.push(type as EventType);
       this.#ordered.push(isOrdered);
+      if (type === 'stream.lagged') lost += lostBy(this.row(this.length - 1));
     }
+    this.lost = lost;
     this.skipped = packed.length - this.#numbers.length;
   }
 

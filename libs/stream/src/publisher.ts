@@ -3,6 +3,7 @@ import { subjects } from '@netstatd/bus';
 import type { EventRow } from '@netstatd/events';
 import { trimRow } from '@netstatd/events';
 import type { StreamBus } from './bus.ts';
+import { lostBy } from './lost.ts';
 import { PROTOCOL_VERSION } from './message.ts';
 import { MESSAGE_ROWS, packRows } from './pack-rows.ts';
 import type { ResponderCounters, SnapshotSource } from './snapshot-responder.ts';
@@ -43,8 +44,8 @@ const BEAT_MS = 1000;
 
 /**
  * Publishes a node's events as a stream that readers can follow without gaps: batches are
- * numbered within an epoch, say how many events came before, and the state at any number can be
- * asked for.
+ * numbered within an epoch, say how many events and told losses came before, and the state at any
+ * number can be asked for.
  */
 export class StreamPublisher {
   readonly epoch: number;
@@ -63,6 +64,8 @@ export class StreamPublisher {
   #timer: NodeJS.Timeout | undefined;
   #seq = 0;
   #before = 0;
+  /** What the rows up to there say was lost. */
+  #lost = 0;
   #sentSinceBeat = false;
 
   /** Answers snapshot requests from here on. Throws a RangeError on a bad node name. */
@@ -78,7 +81,7 @@ export class StreamPublisher {
       snapshot,
       place: () => {
         this.flush();
-        return { epoch: this.epoch, seq: this.#seq, before: this.#before };
+        return { epoch: this.epoch, seq: this.#seq, ...this.#sent() };
       },
     });
     this.#beat = setInterval(() => {
@@ -121,6 +124,11 @@ export class StreamPublisher {
     this.#responder.close();
   }
 
+  /** What went before, as messages say it. */
+  #sent(): { before: number; lost?: number } {
+    return { before: this.#before, ...(this.#lost > 0 && { lost: this.#lost }) };
+  }
+
   #send(rows: readonly EventRow[]): void {
     const { bus, node, log } = this.#options;
     const counters = this.#counters;
@@ -129,7 +137,7 @@ export class StreamPublisher {
       node,
       epoch: this.epoch,
       seq: this.#seq + 1,
-      before: this.#before,
+      ...this.#sent(),
       ...body,
     }));
     for (const message of messages) {
@@ -139,12 +147,13 @@ export class StreamPublisher {
         continue;
       }
       this.#seq++;
-      this.#before += message.rows;
+      this.#before += message.rows.length;
+      for (const row of message.rows) this.#lost += lostBy(row);
       this.#sentSinceBeat = true;
       counters.batches++;
       if (bus.publish(this.#subject, message.payload)) continue;
       counters.droppedBatches++;
-      counters.droppedEvents += message.rows;
+      counters.droppedEvents += message.rows.length;
     }
   }
 }

@@ -1,10 +1,15 @@
 import type { LagPlace } from '@netstatd/events';
-import type { Batch } from './message.ts';
+import type { Batch, Place } from './message.ts';
 
 /** Events of a node that a reader did not get. */
 export interface Gap {
   readonly node: string;
   /** How many; absent when that cannot be known. */
+  readonly missed?: number;
+  /**
+   * What the reader is not told of in all: `missed`, and what the `stream.lagged` among them say was lost
+   * before. Absent when it cannot be known.
+   */
   readonly dropped?: number;
   readonly place: LagPlace;
 }
@@ -15,6 +20,8 @@ export class Sequence {
   #seq = -1;
   /** Events of the epoch that were read or reported as missed. */
   #events = 0;
+  /** Losses before the bus that were read of or reported. */
+  #lost = 0;
 
   get started(): boolean {
     return this.#epoch >= 0;
@@ -29,20 +36,23 @@ export class Sequence {
   }
 
   /** The gap between here and a later place of the same epoch, or of another. */
-  missedUntil({ node, epoch, before }: { node: string; epoch: number; before: number }): Gap {
+  missedUntil({ node, epoch, before, lost }: Place): Gap {
     if (epoch !== this.#epoch) return { node, place: 'restart' };
-    return { node, dropped: Math.max(0, before - this.#events), place: 'bus' };
+    const missed = Math.max(0, before - this.#events);
+    return { node, missed, dropped: missed + Math.max(0, lost - this.#lost), place: 'bus' };
   }
 
-  /** The reader stands behind batch `seq`, `events` into the epoch. */
-  moveTo(epoch: number, seq: number, events: number): void {
+  /** The reader stands where a snapshot does. */
+  moveTo({ epoch, seq, before, lost }: Place): void {
     this.#epoch = epoch;
     this.#seq = seq;
-    this.#events = events;
+    this.#events = before;
+    this.#lost = lost;
   }
 
-  moveBehind(batch: Batch): void {
-    this.moveTo(batch.epoch, batch.seq, batch.before + eventsOf(batch));
+  moveBehind({ node, epoch, seq, before, lost, rows }: Batch): void {
+    const events = before + rows.length + rows.skipped;
+    this.moveTo({ node, epoch, seq, before: events, lost: lost + rows.lost });
   }
 }
 

@@ -18,6 +18,7 @@ export interface SnapshotPlace {
   readonly epoch: number;
   readonly seq: number;
   readonly before: number;
+  readonly lost?: number;
 }
 
 interface ResponderOptions {
@@ -132,13 +133,13 @@ export class SnapshotResponder {
   /** All pages, of one instant: nothing else runs meanwhile. */
   #build(request: SnapshotRequest): Uint8Array[] {
     const { node, snapshot, place, log } = this.#options;
-    const { epoch, seq, before } = place();
+    const at = place();
     const rows: EventRow[] = [];
     const source = snapshot(request)[Symbol.iterator]();
     let step = source.next();
     for (; step.done !== true; step = source.next()) rows.push(trimRow(step.value));
     const next: unknown = step.value;
-    const head = { v: PROTOCOL_VERSION, node, epoch, seq, before };
+    const head = { v: PROTOCOL_VERSION, node, ...at };
     const pages: Uint8Array[] = [];
     for (const message of packRows(rows, (body) => ({
       ...head,

@@ -200,7 +200,7 @@ describe('on a real bus', () => {
     liar.publish('netstatd.one.events', pack({ ...forged, seq: 1 }));
     liar.publish('netstatd.one.events', pack(forged));
     await until(() => gaps.length > 0);
-    expect(gaps[0]).toEqual({ node: 'one', dropped: 4000, place: 'bus' });
+    expect(gaps[0]).toEqual({ node: 'one', missed: 4000, dropped: 4000, place: 'bus' });
     expect(feed.counters).toMatchObject({ malformed: 1, missedEvents: 4000 });
     expect(feed.counters.duplicates).toBeGreaterThan(0);
   });

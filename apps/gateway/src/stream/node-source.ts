@@ -54,7 +54,7 @@ export class NodeSource {
         for (const listener of this.#listeners) listener(shared);
       },
       // What it means to a client depends on where the client stands: sessions find gaps themselves.
-      onGap: ({ dropped = 0 }) => (this.missedEvents += dropped),
+      onGap: ({ missed = 0 }) => (this.missedEvents += missed),
     });
     return () => {
       this.#listeners.delete(listener);

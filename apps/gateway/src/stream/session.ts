@@ -34,7 +34,12 @@ interface Place {
   readonly epoch: number;
   readonly seq: number;
   readonly events: number;
+  /** What `stream.lagged` in the epoch up to here say was lost, in sum. */
+  readonly lost: number;
 }
+
+/** Where the stream goes on: what came before it in the epoch. */
+type Start = Pick<SharedBatch, 'before' | 'epoch' | 'lostBefore'>;
 
 /**
  * One client's view of one node: its opening state, then its events, with nothing twice and
@@ -111,16 +116,23 @@ export class Session {
     else this.#drop(batch);
   }
 
-  /** Events between where the stream was heard and where it goes on: the client has missed them. */
-  #lose(heard: Place, { epoch, before }: Pick<SharedBatch, 'before' | 'epoch'>): void {
+  /**
+   * Events between where the stream was heard and where it goes on: the client has missed them, and with them
+   * what they told of losses before the bus.
+   */
+  #lose(heard: Place, { epoch, before, lostBefore }: Start): void {
     if (!this.#opened) return;
     if (heard.epoch !== epoch) this.#losses.add('restart', undefined);
-    else this.#losses.add('bus', Math.max(0, before - heard.events));
+    else {
+      const untold = Math.max(0, lostBefore - heard.lost);
+      this.#losses.add('bus', Math.max(0, before - heard.events) + untold);
+    }
   }
 
   #drop(batch: SharedBatch): void {
     const dropped = batch.select(this.#filter).length;
-    this.#losses.add('client', dropped);
+    // The client is not told of losses by these events either.
+    this.#losses.add('client', dropped + batch.rows.lost);
     this.#counters.clientDropped += dropped;
   }
 
@@ -216,7 +228,7 @@ export class Session {
    * The snapshot holds everything up to its place: what was held of it is not sent again. False
    * when what was heard since does not follow on it.
    */
-  #reach({ epoch, seq, before }: Page): boolean {
+  #reach({ epoch, seq, before, lost }: Page): boolean {
     const heard = this.#heard;
     if (heard !== undefined && heard.epoch > epoch) return false;
     if (heard?.epoch === epoch && heard.seq > seq) {
@@ -224,8 +236,8 @@ export class Session {
       if (broken?.epoch === epoch && broken.before > before) return false;
     } else {
       const isKnown = heard?.epoch === epoch && heard.events === before;
-      if (heard !== undefined && !isKnown) this.#lose(heard, { epoch, before });
-      this.#heard = { epoch, seq, events: before };
+      if (heard !== undefined && !isKnown) this.#lose(heard, { epoch, before, lostBefore: lost });
+      this.#heard = { epoch, seq, events: before, lost };
     }
     const beyond = this.#held.findIndex((each) => each.epoch === epoch && each.seq > seq);
     this.#release(beyond < 0 ? this.#held.length : beyond);

@@ -26,6 +26,10 @@ export class SharedBatch {
   readonly before: number;
   /** Events of the epoch up to the end of this batch. */
   readonly events: number;
+  /** What `stream.lagged` in the epoch before this batch say was lost, in sum. */
+  readonly lostBefore: number;
+  /** The same up to the end of this batch. */
+  readonly lost: number;
   readonly rows: PackedRows;
   readonly #id = String((lastId += 1));
   #json: PackedJson | undefined;
@@ -38,12 +42,14 @@ export class SharedBatch {
   readonly #selections = new Map<string, readonly number[]>();
   readonly #joined = new Map<string, SharedText>();
 
-  constructor({ node, epoch, seq, before, rows }: Batch) {
+  constructor({ node, epoch, seq, before, lost, rows }: Batch) {
     this.node = node;
     this.epoch = epoch;
     this.seq = seq;
     this.before = before;
     this.events = before + rows.length + rows.skipped;
+    this.lostBefore = lost;
+    this.lost = lost + rows.lost;
     this.rows = rows;
   }
 
