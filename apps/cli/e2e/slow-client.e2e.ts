@@ -79,11 +79,11 @@ describeOn(WHOLE_CHAIN, 'a client that stops reading (Z02)', () => {
   const lags = (events: readonly NetstatdEvent[]) =>
     events.filter((event) => event.type === 'stream.lagged');
 
-  /** Live events in a stretch: without openings, and without what tells of losses. */
+  /** Live events in a stretch: without openings, and without what tells of losses, which they follow. */
   function live(events: readonly NetstatdEvent[]): number {
     let [count, opening] = [0, false];
     for (const { type } of events) {
-      if (type === 'host.info') opening = true;
+      if (type === 'stream.lagged') opening = true;
       if (!opening && type !== 'stream.lagged') count++;
       if (type === 'snapshot.complete') opening = false;
     }
