@@ -2,6 +2,7 @@ import type { NetstatdEvent } from '@netstatd/events';
 import {
   countsByNamespace,
   describeOn,
+  isConnection,
   Lab,
   startUp,
   tableOf,
@@ -13,9 +14,11 @@ import {
 } from '@netstatd/testkit';
 
 const CHURN = 200_000;
+const BUS_CHURN = 60_000;
 
 interface Status {
   nodes: {
+    lost: Record<string, number>;
     services: { service: string; heardAt: string; counters: Record<string, number> }[];
   }[];
 }
@@ -27,15 +30,24 @@ describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
   let lab: Lab;
   let up: Up;
   let [netns, server]: Netns[] = [];
+  const recorders: Recorder[] = [];
 
   beforeAll(async () => {
     lab = new Lab();
     [netns, server] = [lab.netns(), lab.netns()];
     up = await startUp();
   });
+  // What a client is told is held against what all clients lost.
+  afterEach(() => recorders.splice(0).forEach((recorder) => recorder.close()));
   // One hook each: what a failed start left undone keeps nothing else from being cleaned up.
   afterAll(() => up.stop());
   afterAll(() => lab.close());
+
+  async function watch(): Promise<Recorder> {
+    const recorder = await up.record({}, { batch: true });
+    recorders.push(recorder);
+    return recorder;
+  }
 
   /** The collector's counters, from a heartbeat later than now. */
   async function countersFromNowOn(): Promise<Record<string, number>> {
@@ -69,7 +81,7 @@ describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
     const { port = 0 } = await listener.said('listening');
     await listener.go('acceptor');
     const leaving = await hold(port);
-    const watcher = await up.record({}, { batch: true });
+    const watcher = await watch();
     const before = await countersFromNowOn();
     const from = watcher.events.length;
     const others = connectsByNamespace();
@@ -94,6 +106,9 @@ describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
     await watcher.waitFor('the landmark', isLast, { from });
     const after = await countersFromNowOn();
 
+    // Otherwise what is not seen is no matter of the kernel alone.
+    expect(toldLost(watcher, from, 'bus')).toBe(0);
+    expect(toldLost(watcher, from, 'client')).toBe(0);
     const mine = new Set([netns!, server!].map(({ inode }) => inode));
     const noise = [...connectsByNamespace()]
       .filter(([name]) => !mine.has(name))
@@ -108,8 +123,6 @@ describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
     // Nothing is counted twice: what is over was connected elsewhere on this machine meanwhile.
     expect(counted - made).toBeLessThanOrEqual(noise);
     expect(toldLost(watcher, from, 'kernel')).toBe(grew('lost:kernel'));
-    expect(toldLost(watcher, from, 'bus')).toBe(0);
-    expect(toldLost(watcher, from, 'client')).toBe(0);
 
     const ports = (client: typeof staying) =>
       client
@@ -125,6 +138,36 @@ describeOn(WHOLE_CHAIN, 'no silent loss (Z02)', () => {
       () => undefined,
     );
     expect(open()).toEqual(ports(staying));
+    expect(watcher.problems).toEqual([]);
+  });
+
+  it('a bus that is killed while connections are made: a client is told all that the services count', async () => {
+    const watcher = await watch();
+    const counted = async () => {
+      const { nodes } = (await up.get('/api/status')) as Status;
+      return Object.values(nodes[0]?.lost ?? {}).reduce((sum, count) => sum + count, 0);
+    };
+    const before = await counted();
+    const from = watcher.events.length;
+    const told = () =>
+      watcher.events
+        .slice(from)
+        .reduce((sum, e) => sum + (e.type === 'stream.lagged' ? (e.dropped ?? NaN) : 0), 0);
+
+    const bus = up.endpoints().pids.nats;
+    const churn = await lab.traffic('churn', ['churn', '--count', String(BUS_CHURN)], {
+      netns: netns!,
+    });
+    await watcher.waitFor('the load', isConnection, { from });
+    up.signal('nats', 'SIGKILL');
+    await waitFor('another bus', () => (up.endpoints().pids.nats ?? bus) !== bus);
+    expect((await churn.said('done')).made).toBe(BUS_CHURN);
+    await up.ready();
+    await waitFor('a loss to be counted', async () => (await counted()) > before);
+    // Heartbeats tell of the counters, each two seconds.
+    const settled = async () => told() === (await counted()) - before;
+    await waitFor('all of it to be told', settled).catch(() => undefined);
+    expect(told()).toBe((await counted()) - before);
     expect(watcher.problems).toEqual([]);
   });
 });

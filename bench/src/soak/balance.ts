@@ -73,8 +73,13 @@ function restartVerdict(groups: readonly Accounted[], restart: Restart): Verdict
       `${sumText(madeIn(within), madeIn(within) - lost, counted)}; ` +
       (announced === undefined ? 'not told' : `told: ${announced} ${told}`) +
       (excess.length > 0 ? `; beyond the window: ${excess.join(', ')}` : ''),
-    rule: numbered ? 'told; missing ≤ counted' : 'told; missing ≤ made in the window',
-    ok: announced !== undefined && excess.length === 0 && (!numbered || lost <= counted),
+    rule: numbered
+      ? 'told = counted by the services; missing ≤ told'
+      : 'told; missing ≤ made in the window',
+    ok:
+      announced !== undefined &&
+      excess.length === 0 &&
+      (!numbered || (told === counted && lost <= told)),
   };
 }
 

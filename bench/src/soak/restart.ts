@@ -63,6 +63,7 @@ async function countedBy(up: Up): Promise<number> {
 /** Kills a part, and waits until it is back, all are ready, and its absence has been told. */
 export async function restart(up: Up, watch: Watch, part: Part): Promise<Restart> {
   const before = up.endpoints().pids[part];
+  const toldBefore = watch.lagged.length;
   const countedBefore = await countedBy(up);
   const killedAt = Date.now();
   up.signal(part, 'SIGKILL');
@@ -73,10 +74,15 @@ export async function restart(up: Up, watch: Watch, part: Part): Promise<Restart
     announcement(part, watch, killedAt),
   ).catch(() => undefined);
   await up.ready();
-  const counted = Math.max(0, (await countedBy(up)) - countedBefore);
-  const told = watch.lagged
-    .filter(({ atMs }) => atMs > killedAt)
-    .reduce((sum, { dropped }) => sum + (dropped ?? 0), 0);
+  let [counted, told] = [0, 0];
+  const allTold = async () => {
+    counted = Math.max(0, (await countedBy(up)) - countedBefore);
+    told = watch.lagged.slice(toldBefore).reduce((sum, { dropped }) => sum + (dropped ?? 0), 0);
+    return told === counted;
+  };
+  // What is counted is on its way to the client; only the bus leaves all counters alive.
+  if (part === 'nats') await waitFor('all losses to be told', allTold).catch(() => undefined);
+  else await allTold();
   return {
     ...{ part, announced, counted, told },
     ...{ fromMs: killedAt - IN_HAND_MS, toMs: Date.now(), awayMs: readyAt - killedAt },
