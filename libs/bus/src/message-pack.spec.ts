@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { pack } from './pack.ts';
+import { PackedArray } from './packed-array.ts';
 import { UnpackError } from './skip.ts';
-import { unpack } from './unpack.ts';
+import { unpack, unpackAround } from './unpack.ts';
 
 // Other tests run on the same processors.
 jest.setTimeout(60_000);
@@ -121,13 +123,25 @@ describe('pack and unpack', () => {
     expect(() => unpack(Buffer.alloc(100), { maxBytes: 99 })).toThrow(/100 bytes are more than 99/);
   });
 
-  test('any bytes give a value or an UnpackError', () => {
-    const attempt = (bytes: Uint8Array) => {
+  test('any bytes give a value or an UnpackError; an array left packed is refused or given alike', () => {
+    const outcome = (read: () => unknown): unknown => {
       try {
-        unpack(bytes);
+        return [read()];
       } catch (error) {
         expect(error).toBeInstanceOf(UnpackError);
+        return 'refused';
       }
+    };
+    const readAround = (bytes: Uint8Array): unknown => {
+      const value = unpackAround(bytes, 'events');
+      const { events } = (value ?? {}) as { events?: unknown };
+      if (!(events instanceof PackedArray)) return value;
+      const at = [...events.begins.subarray(0, events.length)];
+      return { ...(value as object), events: at.map((begin) => events.decode(begin)) };
+    };
+    const attempt = (bytes: Uint8Array) => {
+      const [around, whole] = [outcome(() => readAround(bytes)), outcome(() => unpack(bytes))];
+      if (!isDeepStrictEqual(around, whole)) expect(around).toEqual(whole);
     };
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), attempt), { numRuns: 10_000 });
     const valid = pack(message);

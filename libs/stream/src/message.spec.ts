@@ -1,6 +1,12 @@
 import { pack } from '@netstatd/bus';
 import type { EventRow } from '@netstatd/events';
-import { PackedJson, batchSchema, eventFields, snapshotPageSchema } from '@netstatd/events';
+import {
+  batchSchema,
+  eventFields,
+  JsonBytes,
+  PackedJson,
+  snapshotPageSchema,
+} from '@netstatd/events';
 import fc from 'fast-check';
 import { Packr } from 'msgpackr';
 import { LossyBus } from './lossy-bus.fixture.ts';
@@ -26,10 +32,12 @@ describe('readBatch and readPage', () => {
   test('read what is right', () => {
     const read = readBatch(pack(batch));
     if (read instanceof MessageError) throw read;
-    expect(read).toMatchObject({ node: 'a', epoch: 5, seq: 1, before: 0 });
+    expect(read).toMatchObject({ node: 'a', epoch: 5, seq: 1, before: 0, lost: 0 });
     expect([...read.rows]).toEqual(batch.events);
     expect(read.rows.skipped).toBe(0);
-    expect(readPage(pack(page))).toMatchObject({ page: 0, last: true, next: 17 });
+    expect(readPage(pack({ ...page, lost: 7 }))).toMatchObject({
+      ...{ page: 0, last: true, next: 17, lost: 7 },
+    });
   });
 
   test('put columns of another order into ours and skip what is unknown', () => {
@@ -57,6 +65,7 @@ describe('readBatch and readPage', () => {
     ['a seq that is no integer', { ...batch, seq: 0.5 }],
     ['no epoch', { ...batch, epoch: null }],
     ['no before', { ...batch, before: 'x' }],
+    ['a negative loss', { ...batch, lost: -1 }],
     ['fields of numbers', { ...batch, fields: { 'dns.answer': [1] } }],
     ['no fields', { ...batch, fields: [] }],
     ['no events', { ...batch, events: {} }],
@@ -82,8 +91,15 @@ describe('readBatch and readPage', () => {
       const read = readPage(bytes);
       const live = readBatch(bytes);
       if (!(live instanceof MessageError)) {
-        const json = new PackedJson(0);
-        for (let i = 0; i < live.rows.length; i++) live.rows.writeJson(i, json, 'n');
+        const [json, decoded] = [new PackedJson(0), new JsonBytes(0)];
+        for (let i = 0; i < live.rows.length; i++) {
+          live.rows.writeJson(i, json, 'n');
+          decoded.write(live.rows.row(i), 'n');
+        }
+        const [a, b] = [json, decoded].map((sink) =>
+          Buffer.from(sink.slice(0, sink.end)).toString(),
+        );
+        expect(a).toBe(b);
         expect(live.rows).toHaveLength([...live.rows].length);
       }
       if (!(read instanceof MessageError))
