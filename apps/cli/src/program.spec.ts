@@ -43,7 +43,7 @@ test.each([
   [['log', '--ip', '10.0.0.0/33'], /^netstatd: --ip: "10.0.0.0\/33" is not allowed/],
   [['log', '--exe', ''], /^netstatd: --exe: "" is not allowed/],
   [['watch', '--url', 'http://x'], /'http:\/\/x' is invalid. Allowed: ws:\/\/host:port/],
-  [['top', '--group', 'colour'], /Allowed choices are process, program, remote, connection/],
+  [['top', '--group', 'colour'], /Allowed choices are process, program, pod, remote, connection/],
   [
     ['top', '--sort', 'pid', '--group=remote'],
     /^netstatd: --sort: "pid" .* allowed: remote, rate,/,

@@ -1,4 +1,5 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { watchNames, type WatchName } from '@netstatd/events';
 import { netstatdVersion } from '@netstatd/service';
 import { doctor } from './doctor/doctor.ts';
 import { CommandError, exitCodes } from './exit.ts';
@@ -21,6 +22,8 @@ it tries are attached for a moment; nothing stays behind.
 Exit codes: 0 full capture is possible, 3 partial, 4 none; 1 failed, 2 wrong usage.`;
 
 const REPEATABLE = 'A filter may be repeated for alternatives.';
+
+type FollowOptions = Record<string, unknown> & { url: string };
 
 /** Runs one command line; resolves with the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
@@ -46,17 +49,20 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
       code = await up(settings);
     });
   upCommand.helpInformation = upHelp;
-  for (const [name, description, form] of [
-    ['watch', 'print a line for every outgoing TCP connection, live', watchForm],
-    ['log', 'print the JSON connection log, live', logForm],
-  ] as const) {
+  const following = (name: string, description: string) =>
     addFilterFlags(program.command(name).description(description))
       .option(...conntrackUrl)
-      .addHelpText('after', `\n${REPEATABLE}${EXIT_CODES}`)
-      .action(async (options: Record<string, unknown> & { url: string }) => {
-        code = await followEvents(form(), options);
-      });
-  }
+      .addHelpText('after', `\n${REPEATABLE}${EXIT_CODES}`);
+  following('watch', 'print a line for every outgoing TCP connection, live')
+    .addOption(
+      new Option('--name-by <what>', 'what a line names').choices(watchNames).default('process'),
+    )
+    .action(async (options: FollowOptions & { nameBy: WatchName }) => {
+      code = await followEvents(watchForm(options.nameBy), options);
+    });
+  following('log', 'print the JSON connection log, live').action(async (options: FollowOptions) => {
+    code = await followEvents(logForm(), options);
+  });
   // What it shows is made of certain types of events, whatever else there is.
   addFilterFlags(program.command('top').description('a live table of who talks to whom'), ['type'])
     .option(...conntrackUrl)

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { arbitraryEvent } from './arbitrary-events.ts';
 import { toLogLine } from './log.ts';
 import type { ConnectionEvent } from './types.ts';
-import { WATCH_HEADER, WatchLines } from './watch.ts';
+import { watchHeader, WatchLines } from './watch.ts';
 
 /** A connection of which some fields are not known. */
 function without(event: ConnectionEvent, ...names: (keyof ConnectionEvent)[]): ConnectionEvent {
@@ -100,7 +100,15 @@ describe('the watch line', () => {
     const [line, ...more] = watch(connecting, connection, { ...closed, closeReason: 'local' });
     expect(line).toMatch(/^\d\d:00:00\.123 curl {13}42 {6}10\.0\.0\.1 {8}-> 10\.0\.0\.2:443$/);
     expect(more).toEqual([]);
-    expect(WATCH_HEADER.indexOf('->')).toBe(line?.indexOf('->'));
+    expect(watchHeader('process').indexOf('->')).toBe(line?.indexOf('->'));
+  });
+
+  it('names the pod and the container when asked to, and the process where there is no pod', () => {
+    const pod = { ...connection, podName: 'cart-1', namespace: 'shop', containerName: 'app' };
+    const lines = new WatchLines('pod');
+    expect(lines.line(pod)).toMatch(/123 shop\/cart-1\/app +42 /);
+    expect(lines.line(without(connection, 'podName'))).toMatch(/123 curl {37}42 /);
+    expect(watchHeader('pod').indexOf('->')).toBe(lines.line(pod)?.indexOf('->'));
   });
 
   it('comes with the reason when a connect failed, and not when that is not known', () => {

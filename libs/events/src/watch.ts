@@ -4,8 +4,13 @@ import type { ConnectionEvent, NetstatdEvent } from './types.ts';
 /** Most connects that are remembered as not answered yet; the oldest is forgotten first. */
 const MAX_CONNECTING = 65536;
 
+/** By what a line names the near end: `COMM PID`, or `NAMESPACE/POD/CONTAINER` and the process where there is no pod. */
+export const watchNames = ['process', 'pod'] as const;
+export type WatchName = (typeof watchNames)[number];
+
 /** The line above the lines of `WatchLines`. */
-export const WATCH_HEADER = columnsOf('TIME', 'COMM', 'PID', 'SADDR', 'DADDR:PORT');
+export const watchHeader = (by: WatchName): string =>
+  columnsOf(by, 'TIME', by === 'pod' ? 'POD' : 'COMM', 'PID', 'SADDR', 'DADDR:PORT');
 
 /**
  * Makes one line per outgoing TCP connection: `TIME COMM PID SADDR -> DADDR:PORT`. The line comes when the
@@ -13,7 +18,12 @@ export const WATCH_HEADER = columnsOf('TIME', 'COMM', 'PID', 'SADDR', 'DADDR:POR
  * when it fails, with the reason behind it. What failed is known by having seen the connect, not guessed.
  */
 export class WatchLines {
+  readonly #by: WatchName;
   readonly #connecting = new Set<string>();
+
+  constructor(by: WatchName = 'process') {
+    this.#by = by;
+  }
 
   /** The line for an event, without line end; undefined when the event makes none. */
   line(event: NetstatdEvent): string | undefined {
@@ -25,11 +35,11 @@ export class WatchLines {
       return undefined;
     }
     const connecting = this.#connecting.delete(key);
-    if (event.state === 'ESTABLISHED') return watchLine(event);
+    if (event.state === 'ESTABLISHED') return watchLine(event, this.#by);
     // A connect without a cookie failed before there was a SYN to send.
     const failed = connecting || event.sockCookie === undefined;
     if (event.state !== 'CLOSE' || !failed) return undefined;
-    return `${watchLine(event)} ${event.closeReason ?? 'failed'}`;
+    return `${watchLine(event, this.#by)} ${event.closeReason ?? 'failed'}`;
   }
 
   #remember(key: string): void {
@@ -41,19 +51,28 @@ export class WatchLines {
   }
 }
 
-function watchLine(event: ConnectionEvent): string {
+function podText({ namespace, podName, containerName }: ConnectionEvent): string | undefined {
+  if (podName === undefined) return undefined;
+  return [namespace, podName, containerName].filter((part) => part !== undefined).join('/');
+}
+
+function watchLine(event: ConnectionEvent, by: WatchName): string {
+  const name = (by === 'pod' ? podText(event) : undefined) ?? event.comm;
   const remote = event.remoteIP.includes(':') ? `[${event.remoteIP}]` : event.remoteIP;
   return columnsOf(
+    by,
     clock(event.timestamp),
-    printable(event.comm ?? '-'),
+    printable(name ?? '-'),
     String(event.pid ?? '-'),
     printable(event.localIP ?? '-'),
     printable(`${remote}:${event.remotePort}`),
   );
 }
 
-function columnsOf(time: string, comm: string, pid: string, from: string, to: string): string {
-  return `${time.padEnd(12)} ${comm.padEnd(16)} ${pid.padEnd(7)} ${from.padEnd(15)} -> ${to}`;
+function columnsOf(by: WatchName, time: string, name: string, ...rest: string[]): string {
+  const [pid = '', from = '', to = ''] = rest;
+  const wide = by === 'pod' ? 40 : 16;
+  return `${time.padEnd(12)} ${name.padEnd(wide)} ${pid.padEnd(7)} ${from.padEnd(15)} -> ${to}`;
 }
 
 /** HH:MM:SS.mmm in the local time zone. */

@@ -148,7 +148,8 @@ test('a reader that does not read makes nothing grow, and is told', async () => 
   const { socket } = await server.client();
   child.stdout.removeAllListeners('data').pause();
   const comm = 'x'.repeat(1000);
-  for (let i = 0; i < 20_000; i++) socket.send(text({ ...connection, comm }));
+  for (let sockCookie = 1; sockCookie <= 20_000; sockCookie++)
+    socket.send(text({ ...connection, comm, sockCookie }));
   await until(child, () => seen.stderr.includes('lines not written'));
   child.kill('SIGINT');
   expect(await ended).toEqual([0, null]);

@@ -1,5 +1,5 @@
-import { toLogLine, WATCH_HEADER, WatchLines } from '@netstatd/events';
-import type { EventType, NetstatdEvent } from '@netstatd/events';
+import { toLogLine, watchHeader, WatchLines } from '@netstatd/events';
+import type { EventType, NetstatdEvent, WatchName } from '@netstatd/events';
 
 /** How a command shows events, and which it needs for that. */
 export interface Form {
@@ -10,12 +10,12 @@ export interface Form {
   line: (event: NetstatdEvent) => string | undefined;
 }
 
-/** `TIME COMM PID SADDR -> DADDR:PORT`. */
-export function watchForm(): Form {
-  const lines = new WatchLines();
+/** `TIME COMM PID SADDR -> DADDR:PORT`, or the pod instead of COMM. */
+export function watchForm(by: WatchName = 'process'): Form {
+  const lines = new WatchLines(by);
   return {
     types: ['connection.event'],
-    header: WATCH_HEADER,
+    header: watchHeader(by),
     line: (event) => lines.line(event),
   };
 }

@@ -19,7 +19,10 @@ export interface Connection {
   remoteIP: string;
   program: string;
   pid: number | undefined;
+  /** Its pod, else its container. */
   container: string;
+  /** "namespace/pod" */
+  pod: string;
   sent: number | undefined;
   received: number | undefined;
   rttMicros: number | undefined;
@@ -254,6 +257,7 @@ function newEntry(key: string, event: ConnectionEvent, now: number): Entry {
     program: '',
     pid: undefined,
     container: '',
+    pod: '',
     sent: undefined,
     received: undefined,
     rttMicros: undefined,
@@ -276,7 +280,8 @@ function merge(entry: Entry, event: ConnectionEvent): void {
   const program = event.comm ?? event.exe?.slice(event.exe.lastIndexOf('/') + 1);
   if (program !== undefined) entry.program = cellText(program);
   entry.pid = event.pid ?? entry.pid;
-  entry.container = containerText(event) || entry.container;
+  entry.pod = podText(event) || entry.pod;
+  entry.container = entry.pod || containerText(event) || entry.container;
   entry.sent = event.bytesSent ?? entry.sent;
   entry.received = event.bytesReceived ?? entry.received;
   entry.rttMicros = event.rttMicros ?? entry.rttMicros;
@@ -289,8 +294,10 @@ function endpoint(ip: string | undefined, port: number | undefined): string {
   return cellText(`${ip.includes(':') ? `[${ip}]` : ip}:${port ?? '?'}`);
 }
 
-function containerText(event: ConnectionEvent): string {
-  const { podName, namespace, containerName, containerUid } = event;
-  if (podName !== undefined) return cellText(`${namespace ?? '?'}/${podName}`);
+function podText({ podName, namespace }: ConnectionEvent): string {
+  return podName === undefined ? '' : cellText(`${namespace ?? '?'}/${podName}`);
+}
+
+function containerText({ containerName, containerUid }: ConnectionEvent): string {
   return cellText(containerName ?? containerUid?.slice(0, 12) ?? '');
 }

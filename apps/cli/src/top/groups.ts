@@ -2,7 +2,7 @@ import { Rate } from './rate.ts';
 import type { Connection } from './connections.ts';
 
 /** What a row of the table stands for. */
-export const groupings = ['process', 'program', 'remote', 'connection'] as const;
+export const groupings = ['process', 'program', 'pod', 'remote', 'connection'] as const;
 export type Grouping = (typeof groupings)[number];
 
 /** Connections that have something in common, and what was counted of them since they are followed. */
@@ -22,7 +22,7 @@ export interface Group {
 }
 
 function newGroup(key: string, by: Grouping, first: Connection, now: number): Group {
-  const name = by === 'remote' ? first.remoteIP : first.program || '(no owner)';
+  const name = nameOf(first, by);
   // What is common to all of them, and nothing else.
   const { node, pid, container } =
     by === 'process' ? first : { node: '', pid: undefined, container: '' };
@@ -30,12 +30,18 @@ function newGroup(key: string, by: Grouping, first: Connection, now: number): Gr
   return { key, name, node, pid, container, rate: new Rate(), ...counts };
 }
 
+function nameOf({ pod, program, remoteIP }: Connection, by: Grouping): string {
+  if (by === 'remote') return remoteIP;
+  if (by === 'pod') return pod || '(no pod)';
+  return program || '(no owner)';
+}
+
 /** Groups kept; beyond it, one that has no open connection goes, or new ones are not made. */
 const MAX_GROUPS = 5000;
 /** How long a group without open connections is still shown. */
 const STAYS_MS = 10_000;
 
-/** Adds connections up by process, by program or by remote address. */
+/** Adds connections up by process, program, pod or remote address. */
 export class Groups {
   readonly by: Grouping;
   readonly #groups = new Map<string, Group>();
@@ -83,7 +89,8 @@ export class Groups {
   }
 }
 
-function keyOf({ node, pid, program, remoteIP }: Connection, by: Grouping): string {
+function keyOf({ node, pid, pod, program, remoteIP }: Connection, by: Grouping): string {
   if (by === 'remote') return remoteIP;
+  if (by === 'pod') return pod;
   return by === 'program' ? program : `${node} ${pid ?? ''} ${program}`;
 }

@@ -17,6 +17,9 @@ export function servicePlans(settings: UpSettings): ServicePlan[] {
         ...common,
         `--health-port=${settings.enricherPort}`,
         onOff('replay', replayedFile(settings.source) !== undefined),
+        ...(settings.containerdSocket === undefined
+          ? []
+          : [`--containerd-socket=${settings.containerdSocket}`]),
       ],
     },
     {

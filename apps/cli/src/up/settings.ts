@@ -69,6 +69,12 @@ export const upSettings = {
     pattern: /^\w+(,\w+)*$/,
     allowed: 'names of hooks, separated by commas',
   }),
+  containerdSocket: textSetting<string | undefined>({
+    help: 'socket of the containerd to follow, and no other runtime; without it, all that are found',
+    default: undefined,
+    pattern: /^(unix:\/\/)?\/[^\0]*$/,
+    allowed: 'an absolute path, or unix:// before one',
+  }),
   ringBytes: integerSetting({
     help: 'size of the kernel ring buffer in bytes, a power of two',
     default: 16 << 20,
