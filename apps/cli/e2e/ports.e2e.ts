@@ -66,6 +66,7 @@ interface PortItem {
   port: number;
   netns: number;
   pid?: number;
+  addresses?: string[];
 }
 
 describeOn([...WHOLE_CHAIN, 'ss'], 'listening ports (A60, A61)', () => {
@@ -202,6 +203,32 @@ describeOn([...WHOLE_CHAIN, 'ss'], 'listening ports (A60, A61)', () => {
     one.kill();
     await one.ended;
     await everywhere();
+  });
+
+  it('on any address are told with the addresses that this stands for', async () => {
+    const process = await opener(first);
+    await open(process, 1, 'tcp 0.0.0.0 7020');
+    await open(process, 2, 'udp :: 7021');
+    await open(process, 3, `tcp ${first!.address4} 7022`);
+    const items = await waitFor('three ports', async () => {
+      const found = await Promise.all(
+        [7020, 7021, 7022].map((port) => up.get(`/api/ports?port=${port}`)),
+      );
+      const all = found.flatMap((answer) => (answer as { items: PortItem[] }).items);
+      return all.length === 3 && all;
+    });
+    expect(items.map(({ addresses }) => addresses)).toEqual([
+      [first!.address4],
+      [first!.address6],
+      undefined,
+    ]);
+    const ips = (await up.get(`/api/ips?limit=10000`)) as {
+      items: { ip: string; listening: number }[];
+    };
+    const listening = ips.items.find(({ ip }) => ip === first!.address4)?.listening ?? 0;
+    expect(listening).toBeGreaterThanOrEqual(2);
+    process.kill();
+    await process.ended;
   });
 
   it('stay when their opener ends and a child holds them, and have an owner then', async () => {

@@ -21,6 +21,7 @@ import type { Host } from './host.ts';
 import { defaultLimits, type Limits } from './limits.ts';
 import type { Listener } from './listener.ts';
 import { Listeners } from './listeners.ts';
+import { NetnsAddresses } from './netns-addresses.ts';
 import { Owners } from './owners.ts';
 import type { ProcessSource, RecordMoment } from './parts.ts';
 import { Pods } from './pods.ts';
@@ -113,7 +114,8 @@ export class Enricher {
       corrections: this.#corrections,
     });
     const owners = new Owners(this.processes, announcer);
-    this.listeners = new Listeners({ announcer, owners, host, counters }, limits);
+    const netns = new NetnsAddresses(procfs, host);
+    this.listeners = new Listeners({ announcer, owners, host, netns, counters }, limits);
     const parts = { announcer, owners, listeners: this.listeners, host, counters };
     this.connections = new Connections(parts, limits, options.acceptWaitMs);
     this.flows = new Flows(parts, limits);

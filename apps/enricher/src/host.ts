@@ -46,6 +46,10 @@ export class Host {
     this.#addresses = new Set(this.#source.addresses());
   }
 
+  addresses(): readonly string[] {
+    return [...this.#addresses];
+  }
+
   /** The collector said by which probes it captures. */
   captures(kinds: Readonly<Record<string, string>>): void {
     this.#capture = kinds;

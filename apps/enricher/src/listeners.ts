@@ -7,6 +7,7 @@ import type { Counters } from './counters.ts';
 import type { Host } from './host.ts';
 import { LastSnapshot } from './last-snapshot.ts';
 import type { Limits } from './limits.ts';
+import type { NetnsAddresses } from './netns-addresses.ts';
 import { Listener, placeOf } from './listener.ts';
 import type { Owners } from './owners.ts';
 import type { RecordMoment } from './parts.ts';
@@ -20,6 +21,7 @@ export class Listeners {
   readonly #announcer: Announcer;
   readonly #owners: Owners;
   readonly #host: Host;
+  readonly #netns: NetnsAddresses;
   readonly #counters: Counters;
   readonly #byCookie: BoundedMap<number, Listener>;
   /** Sockets by endpoint, and by place whoever owns them. */
@@ -29,12 +31,19 @@ export class Listeners {
   #nowMicros = 0;
 
   constructor(
-    parts: { announcer: Announcer; owners: Owners; host: Host; counters: Counters },
+    parts: {
+      announcer: Announcer;
+      owners: Owners;
+      host: Host;
+      netns: NetnsAddresses;
+      counters: Counters;
+    },
     limits: Pick<Limits, 'listeners'>,
   ) {
     this.#announcer = parts.announcer;
     this.#owners = parts.owners;
     this.#host = parts.host;
+    this.#netns = parts.netns;
     this.#counters = parts.counters;
     this.#byCookie = new BoundedMap(limits.listeners, (listener) => this.#close(listener));
   }
@@ -127,6 +136,7 @@ export class Listeners {
       podName: listener.container?.podName,
       namespace: listener.container?.namespace,
       containerName: listener.container?.containerName,
+      addresses: this.#netns.behind(listener.ip, listener.netns, listener.process),
     });
   }
 

@@ -75,6 +75,7 @@ const listening = [
   'podName',
   'namespace',
   'containerName',
+  'addresses',
 ] as const;
 
 const node = ['timestamp', 'reason', 'missedEvents'] as const;

@@ -151,6 +151,10 @@ const portFields = {
   podName: podName.optional(),
   namespace: namespace.optional(),
   containerName: containerName.optional(),
+  addresses: z
+    .array(ip('An address of the network namespace.'))
+    .meta({ description: 'What 0.0.0.0 or :: stands for: addresses of the same family.' })
+    .optional(),
 };
 
 const nodeFields = {

@@ -42,8 +42,10 @@ class Addresses {
         }
         break;
       case 'port.listening': {
-        const address = this.#of(row[port.ip]);
-        if (address !== undefined) address.listening += 1;
+        for (const ip of [row[port.ip], ...texts(row[port.addresses])]) {
+          const address = this.#of(ip);
+          if (address !== undefined) address.listening += 1;
+        }
         break;
       }
       case 'connection.event': {
