@@ -16,6 +16,7 @@ const STAND_IN = 'syscall_exit';
  */
 const GIVES: Record<string, RegExp | undefined> = {
   tcp_state_nested: undefined,
+  tcp_destroyed: undefined,
   tcp_accept4: undefined,
   tcp_accept: undefined,
   tcp_accept_ring: /^ACCEPTED uring-acceptor/,

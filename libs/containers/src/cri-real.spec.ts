@@ -59,6 +59,7 @@ test('B04 A16 pods of a real CRI server are told, polled, through its end and st
       state: 'running',
     });
     expect(await follower.inspect('f'.repeat(64), 2000)).toBe(false);
+    await waitFor('the sandbox, too', () => known.size === 5);
 
     await containerd.kill();
     await waitFor('the loss', () => !follower.state.synced);
