@@ -1,7 +1,7 @@
 /**
  * `npm test`: installs what is missing, then lint, types, build, and every test: those of the parts
- * two at a time, those that load kernel programs one after the other, a soak of two minutes, those on
- * emulated kernels at last. Its last line is the sum.
+ * two at a time, those that load kernel programs one after the other, those on emulated
+ * kernels at last. Its last line is the sum.
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -74,16 +74,6 @@ function count(name, result) {
   }
 }
 
-/** Two minutes in which everything comes and goes; see docs/operations.md. */
-async function soak() {
-  console.log('\n== soak');
-  const command = [process.execPath, join(root, 'bench', 'soak.mjs'), '--minutes', '2'];
-  const code = await run(command, { cwd: root, timeout: LIMIT_MS });
-  if (code === 0) sum.passed++;
-  else if (code === 3) sum.skipped++;
-  else trouble('soak: a verdict does not hold, see above');
-}
-
 const asRoot = rootPrefix(['CI', 'PATH']);
 if (!asRoot)
   fail('the tests need root to load kernel programs: run npm test as root, or install sudo');
@@ -99,7 +89,6 @@ await jest('tests of the parts', [], ['--maxWorkers=2', '--projects', ...parts])
 const kernel = projects.filter((project) => kernelProjects.includes(project));
 await jest('tests with the kernel', asRoot, ['--runInBand', '--projects', ...kernel]);
 await jest('tests of the whole', asRoot, ['--runInBand', '--config', e2eConfig]);
-await soak();
 await jest('tests on other kernels', [], ['--runInBand', '--config', kernelsConfig]);
 
 for (const each of troubles) console.log(`failed: ${each}`);
