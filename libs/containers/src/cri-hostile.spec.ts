@@ -112,7 +112,7 @@ class FakeCrio {
           stream.emit('error', { code: status.UNIMPLEMENTED, details: 'no' });
         } else this.readers.add(stream);
       },
-    } as never);
+    });
     await new Promise<void>((resolve, reject) =>
       this.#server.bindAsync(`unix:${socket}`, ServerCredentials.createInsecure(), (error) =>
         error ? reject(error) : resolve(),
